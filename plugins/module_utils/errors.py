@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of the node side: one clear message each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FleetError(Exception):
+    """Something could not be done; the message says what was found, what is accepted, and the next step."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InputError(FleetError):
+    """An input is not acceptable; nothing was changed anywhere."""
+
+    def __init__(self, variable: str, value: Any, accepted: str, next_step: str) -> None:
+        self.variable = variable
+        self.value = value
+        self.accepted = accepted
+        self.next_step = next_step
+        shown = "an empty value" if value in (None, "") else str(value)
+        super().__init__(f"{variable}: {shown} is not accepted. Accepted: {accepted}. Next: {next_step}.")
+
+    def __reduce__(self) -> Any:
+        # Exception would be copied with its one message, which is not what __init__ takes.
+        return type(self), (self.variable, self.value, self.accepted, self.next_step)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing single files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from typing import Any, Optional, Union
+
+
+def write_atomic(
+    path: str, data: Union[bytes, str], mode: Optional[int] = 0o644, owner: int = -1, group: int = -1
+) -> None:
+    """Put `data` at `path` in one step. `owner` and `group` are numbers; -1 leaves them to the system.
+
+    A link is written through: what it points at is replaced, the link stays.
+    """
+    target = os.path.realpath(path)
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    handle, temporary = tempfile.mkstemp(prefix=".condafleet-", dir=os.path.dirname(target) or ".")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            # Owner first: a change of owner may clear mode bits.
+            if owner != -1 or group != -1:
+                os.fchown(stream.fileno(), owner, group)
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        remove_quietly(temporary)
+        raise
+
+
+def write_json(path: str, value: Any, mode: int = 0o644) -> None:
+    """Write `value` as readable JSON with stable key order."""
+    write_atomic(path, json.dumps(value, indent=1, sort_keys=True) + "\n", mode)
+
+
+def read_bytes(path: str) -> Optional[bytes]:
+    """The content, or None where there is no such file."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_text(path: str) -> Optional[str]:
+    """The content as text, or None where there is no such file. Bytes that are no UTF-8 are replaced."""
+    content = read_bytes(path)
+    return None if content is None else content.decode("utf-8", "replace")
+
+
+def read_json(path: str, default: Any = None) -> Any:
+    """The parsed file, or `default` where it is missing, unreadable or no JSON."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, ValueError):
+        return default
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: str) -> str:
+    """The sha256 of a file's content, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def remove_quietly(path: str) -> None:
+    """Remove a file that may be gone already."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def tree_bytes(path: str) -> int:
+    """What a tree takes on disk, hard-linked content counted once."""
+    total = 0
+    seen = set()
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                status = os.lstat(os.path.join(folder, name))
+            except OSError:
+                continue
+            if status.st_nlink > 1:
+                key = (status.st_dev, status.st_ino)
+                if key in seen:
+                    continue
+                seen.add(key)
+            total += status.st_blocks * 512
+    return total
+
+
+def existing_parent(path: str) -> str:
+    """The path itself or the nearest folder above it that exists."""
+    current = os.path.abspath(path)
+    while not os.path.exists(current):
+        parent = os.path.dirname(current)
+        if parent == current:
+            return current
+        current = parent
+    return current
+
+
+def free_bytes(path: str) -> int:
+    """What an ordinary user may still write on the file system where `path` is or would be."""
+    status = os.statvfs(existing_parent(path))
+    return status.f_bavail * status.f_frsize
