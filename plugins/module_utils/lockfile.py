@@ -1,0 +1,326 @@
+# Copyright condafleet maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What a pair of lock files says: packages with URLs and hashes, a digest over what they are, and differences.
+
+Pure: takes documents that are parsed already (YAML, TOML) and returns data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+FORMAT = 1
+CONDA_LOCK_VERSION = 1
+PYLOCK_VERSION = "1.0"
+
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_MD5 = re.compile(r"^[0-9a-f]{32}$")
+_CONDA_ENDINGS = (".conda", ".tar.bz2")
+
+
+class LockFileError(ValueError):
+    """A lock file says something that can't be installed safely; the message names the entry."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package of a lock. `manager` is conda or pip; `build` and `subdir` are empty for wheels."""
+
+    manager: str
+    name: str
+    version: str
+    build: str
+    url: str
+    sha256: str
+    md5: Optional[str]
+    size: Optional[int]
+    filename: str
+    subdir: str
+
+    def to_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Package:
+        return cls(**{field: data[field] for field in (f.name for f in fields(cls))})
+
+
+@dataclass(frozen=True)
+class Lock:
+    """One environment for one target."""
+
+    environment: str
+    target: str
+    packages: Tuple[Package, ...]
+    variables: Dict[str, str]
+
+
+def normal_name(name: str) -> str:
+    """The name of a Python project as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:
+    """Both files of a pair as one lock. Refuses what has no hash, no wheel or an unknown format."""
+    metadata = _metadata(conda_lock)
+    ours = _mapping(metadata.get("custom_metadata") or {}, "conda-lock file: metadata.custom_metadata")
+    packages = [_conda_lock_entry(entry, index) for index, entry in enumerate(_entries(conda_lock, "package"))]
+    if pylock:
+        version = str(pylock.get("lock-version"))
+        if version.split(".")[0] != PYLOCK_VERSION.split(".", maxsplit=1)[0]:
+            raise LockFileError(
+                "pylock file: lock-version {0!r} is not known. Accepted: {1}. Next: lock again.".format(
+                    version, PYLOCK_VERSION
+                )
+            )
+        packages += [_pylock_entry(entry, index) for index, entry in enumerate(_entries(pylock, "packages"))]
+    packages.sort(key=_key)
+    for one, other in zip(packages, packages[1:]):
+        if _key(one) == _key(other):
+            raise LockFileError("lock: {0} package {1!r} stands in it twice. Next: lock again.".format(*_key(one)))
+    return Lock(
+        environment=str(ours.get("environment") or ""),
+        target=str(ours.get("target") or ""),
+        packages=tuple(packages),
+        variables=_variables(ours.get("variables")),
+    )
+
+
+def recorded(conda_lock: Mapping[str, Any]) -> Dict[str, str]:
+    """What the lock file says about itself: created_by, inputs_digest, environment, target, digest, if it does."""
+    ours = _metadata(conda_lock).get("custom_metadata") or {}
+    return {str(key): str(value) for key, value in ours.items()}
+
+
+def digest(lock: Lock) -> str:
+    """64 hex digits over what is installed: never over where it lay, nor over the order of the files."""
+    return _sha256_of(
+        {
+            "format": FORMAT,
+            "packages": sorted([p.manager, p.name, p.version, p.build, p.sha256, p.md5 or ""] for p in lock.packages),
+            "variables": dict(lock.variables),
+        }
+    )
+
+
+def inputs_digest(
+    environment: str,
+    target: str,
+    *,
+    spec: Mapping[str, Any],
+    definition: Mapping[str, Any],
+    channels: Sequence[str],
+    sources: str,
+) -> str:
+    """64 hex digits over whatever decides a solve: while they stay the same, a lock is kept.
+
+    `spec` is what lockspec.normalise() returns, `definition` the target's, `channels` the declared ones in order,
+    `sources` is "depot" or "upstream": a depot's place and content are no inputs (docs/locks.md).
+    """
+    return _sha256_of(
+        {
+            "format": FORMAT,
+            "environment": environment,
+            "target": target,
+            "spec": spec,
+            "definition": {key: str(value) for key, value in definition.items() if value is not None},
+            "channels": list(channels),
+            "sources": sources,
+        }
+    )
+
+
+def difference(before: Sequence[Package], after: Sequence[Package]) -> Dict[str, List[Dict[str, Any]]]:
+    """What changes from one list of packages to another, package by package, sorted by manager and name."""
+    old = {_key(package): package for package in before}
+    new = {_key(package): package for package in after}
+    return {
+        "added": [_short(new[key]) for key in sorted(new) if key not in old],
+        "removed": [_short(old[key]) for key in sorted(old) if key not in new],
+        "changed": [
+            {"manager": key[0], "name": key[1], "before": _label(old[key]), "after": _label(new[key])}
+            for key in sorted(new)
+            if key in old and _identity(old[key]) != _identity(new[key])
+        ],
+    }
+
+
+def check_digest(lock: Lock, said: Mapping[str, str]) -> None:
+    """Refuse a lock whose packages are no longer what its digest was taken over."""
+    if said.get("digest") and said["digest"] != digest(lock):
+        raise LockFileError(
+            "lock of environment {0!r} for target {1!r}: its packages or variables were edited by hand (its digest "
+            "says {2}, its content {3}). Accepted: a lock as it was made. Next: restore it from Git, or delete both "
+            "files and lock again.".format(lock.environment, lock.target, said["digest"][:12], digest(lock)[:12])
+        )
+
+
+def _metadata(conda_lock: Mapping[str, Any]) -> Mapping[str, Any]:
+    document = _mapping(conda_lock, "conda-lock file")
+    if document.get("version") != CONDA_LOCK_VERSION:
+        raise LockFileError(
+            "conda-lock file: version {0!r} is not known. Accepted: {1}. Next: lock again.".format(
+                document.get("version"), CONDA_LOCK_VERSION
+            )
+        )
+    return _mapping(document.get("metadata") or {}, "conda-lock file: metadata")
+
+
+def _entries(document: Mapping[str, Any], key: str) -> Sequence[Any]:
+    entries = document.get(key)
+    if entries is None:
+        return []
+    if not isinstance(entries, list):
+        raise LockFileError("lock: {0!r} is no list. Next: lock again.".format(key))
+    return entries
+
+
+def _conda_lock_entry(entry: Any, index: int) -> Package:
+    where = "conda-lock file: package[{0}]".format(index)
+    entry = _mapping(entry, where)
+    name, version, url = (_text(entry, key, where) for key in ("name", "version", "url"))
+    where = "{0} ({1})".format(where, name)
+    hashes = _mapping(entry.get("hash") or {}, where + ".hash")
+    manager = entry.get("manager")
+    filename = _filename(url)
+    if manager == "pip":
+        return _wheel(name, version, url, hashes, None, where)
+    if manager != "conda":
+        raise LockFileError("{0}: manager {1!r} is not known. Accepted: conda, pip.".format(where, manager))
+    if not filename.endswith(_CONDA_ENDINGS):
+        raise LockFileError("{0}: {1!r} is no conda package. Accepted: *.conda, *.tar.bz2.".format(where, filename))
+    stem = filename[: -len(".conda")] if filename.endswith(".conda") else filename[: -len(".tar.bz2")]
+    parts = stem.rsplit("-", 2)
+    if len(parts) != 3 or parts[0] != name or parts[1] != version:
+        raise LockFileError(
+            "{0}: its URL ends in {1!r}, which is not {2} {3}. Next: lock again.".format(where, filename, name, version)
+        )
+    return Package(
+        manager="conda",
+        name=name,
+        version=version,
+        build=parts[2],
+        url=url,
+        sha256=_hash(hashes, "sha256", _SHA256, where),
+        md5=_hash(hashes, "md5", _MD5, where),
+        size=None,
+        filename=filename,
+        subdir=_subdir(url, where),
+    )
+
+
+def _pylock_entry(entry: Any, index: int) -> Package:
+    where = "pylock file: packages[{0}]".format(index)
+    entry = _mapping(entry, where)
+    name = _text(entry, "name", where)
+    where = "{0} ({1})".format(where, name)
+    for kind in ("vcs", "directory", "archive"):
+        if entry.get(kind):
+            raise LockFileError("{0}: {1!r} is no wheel. Accepted: wheels only.".format(where, kind))
+    wheels = entry.get("wheels") or []
+    if len(wheels) != 1:
+        raise LockFileError(
+            "{0}: {1} wheels. Accepted: exactly one, the target's. Next: lock again.".format(where, len(wheels))
+        )
+    wheel = _mapping(wheels[0], where + ".wheels[0]")
+    return _wheel(
+        name,
+        _text(entry, "version", where),
+        _text(wheel, "url", where + ".wheels[0]"),
+        _mapping(wheel.get("hashes") or {}, where + ".hashes"),
+        wheel.get("size"),
+        where,
+    )
+
+
+def _wheel(name: str, version: str, url: str, hashes: Mapping[str, Any], size: Optional[int], where: str) -> Package:
+    filename = _filename(url)
+    if not filename.endswith(".whl"):
+        raise LockFileError("{0}: {1!r} is no wheel. Accepted: *.whl.".format(where, filename))
+    return Package(
+        manager="pip",
+        name=normal_name(name),
+        version=version,
+        build="",
+        url=url,
+        sha256=_hash(hashes, "sha256", _SHA256, where),
+        md5=None,
+        size=size,
+        filename=filename,
+        subdir="",
+    )
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise LockFileError("{0}: {1} is no mapping. Next: lock again.".format(where, type(value).__name__))
+    return value
+
+
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str) or not value:
+        raise LockFileError("{0}: {1} is missing or no text ({2!r}). Next: lock again.".format(where, key, value))
+    return value
+
+
+def _hash(hashes: Mapping[str, Any], kind: str, form: Any, where: str) -> str:
+    value = hashes.get(kind)
+    if not isinstance(value, str) or not form.match(value):
+        raise LockFileError(
+            "{0}: {1} is missing or malformed ({2!r}). Accepted: packages with hashes. Next: lock again.".format(
+                where, kind, value
+            )
+        )
+    return value
+
+
+def _filename(url: str) -> str:
+    name = url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1]
+    # Only what an index escapes in practice: "+" in local versions, "!" in epochs.
+    return name.replace("%2B", "+").replace("%2b", "+").replace("%21", "!")
+
+
+def _subdir(url: str, where: str) -> str:
+    parts = url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 2)
+    if len(parts) != 3 or not re.match(r"^(noarch|[a-z]+-[a-z0-9_]+)$", parts[1]):
+        raise LockFileError("{0}: no platform folder in its URL {1!r}. Next: lock again.".format(where, url))
+    return parts[1]
+
+
+def _variables(text: Any) -> Dict[str, str]:
+    # custom_metadata holds text only, so the variables are JSON in it.
+    try:
+        variables = json.loads(text) if text else {}
+    except ValueError:
+        variables = None
+    if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
+        raise LockFileError(
+            "conda-lock file: custom_metadata.variables is no JSON mapping of texts: {0!r}".format(text)
+        )
+    return variables
+
+
+def _key(package: Package) -> Tuple[str, str]:
+    return package.manager, package.name
+
+
+def _identity(package: Package) -> Tuple[str, str, str]:
+    return package.version, package.build, package.sha256
+
+
+def _label(package: Package) -> str:
+    return "{0} {1}".format(package.version, package.build).strip()
+
+
+def _short(package: Package) -> Dict[str, Any]:
+    return {key: getattr(package, key) for key in ("manager", "name", "version", "build")}
+
+
+def _sha256_of(data: Any) -> str:
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
