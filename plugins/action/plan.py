@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Observe a node with one conda_facts call, and say what has to be done there. Documented in plugins/modules/plan.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.condafleet.core.plugins.module_utils.plan import CONVERGED, lines, plan
+
+# What an interpreter that is missing, or too old for Ansible, makes a module call say.
+MISSING = ("not found", "No such file or directory", "Failed to find a Python interpreter", "no interpreter")
+TOO_OLD = ("minimum of Python version", "SyntaxError", "requires a minimum", "from __future__ import annotations")
+
+
+class ActionModule(ActionBase):
+    """One node call, then a pure function; never changes anything."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            {
+                "prefix": {"type": "str", "required": True},
+                "root": {"type": "str", "required": True},
+                "installation": {"type": "dict"},
+                "shells": {"type": "dict"},
+                "environments": {"type": "dict"},
+                "validation": {"type": "dict"},
+            }
+        )
+        facts = self._observe(args, task_vars or {})
+        if facts.get("unreachable") or facts.get("failed"):
+            return {**result, **facts}
+        parts = ("installation", "shells", "environments", "validation")
+        outcome = plan(facts["conda"], {key: args[key] for key in parts if args[key]})
+        before, after = lines(outcome)
+        result.update(
+            conda=facts["conda"],
+            plan=outcome,
+            # Outside check mode the plan itself changes nothing: the roles that carry it out say what they changed.
+            changed=bool(self._task.check_mode and outcome["state"] != CONVERGED),
+            diff=[{"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n"}] if before or after else [],
+        )
+        summary = {"observed": summary_of(facts["conda"]), "plan": outcome}
+        result["ansible_stats"] = {"data": {"condafleet": summary}, "per_host": True, "aggregate": True}
+        if outcome["blocked"]:
+            result.update(failed=True, changed=False, msg=" ".join(outcome["blocked"]))
+        return result
+
+    def _observe(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        shells = args["shells"] or {}
+        environments = (args["environments"] or {}).get("declared") or []
+        facts: dict[str, Any] = self._execute_module(
+            module_name="condafleet.core.conda_facts",
+            module_args={
+                "prefix": args["prefix"],
+                "root": args["root"],
+                "users": shells.get("users") or [],
+                "environments": [entry["name"] for entry in environments],
+            },
+            task_vars=task_vars,
+        )
+        if facts.get("failed"):
+            facts["msg"] = explain_python(facts, str(task_vars.get("inventory_hostname"))) or facts.get("msg")
+        return facts
+
+
+def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an observation that a report keeps: without texts of files and package lists."""
+    generations = [
+        {key: value for key, value in entry.items() if key != "receipt"}
+        | {"digest": (entry.get("receipt") or {}).get("digest"), "target": (entry.get("receipt") or {}).get("target")}
+        for entry in conda["generations"]
+    ]
+    installation = {key: value for key, value in conda["installation"].items() if key != "condarc"}
+    return {
+        "node": conda["node"],
+        "installation": installation,
+        "environments": conda["environments"],
+        "generations": generations,
+        "validations": conda["validations"],
+    }
+
+
+def explain_python(facts: dict[str, Any], host: str) -> str | None:
+    """Return one clear sentence if a module call failed because of the node's Python, else None."""
+    said = " ".join(str(facts.get(key) or "") for key in ("msg", "module_stderr", "module_stdout", "exception"))
+    if not said.strip() or not ("python" in said.lower() or "interpreter" in said.lower()):
+        return None
+    if any(text in said for text in TOO_OLD):
+        found = "the Python of %s is too old for Ansible modules" % host
+    elif any(text in said for text in MISSING):
+        found = "%s has no Python at the place where it was looked for" % host
+    else:
+        return None
+    return (
+        "ansible_python_interpreter: %s. Accepted: Python 3.8 or newer (ansible-core 2.20 and newer: 3.9). "
+        "Next: install python3 on the node, or set ansible_python_interpreter to a newer one. Nothing was changed. "
+        "The node said: %s" % (found, " ".join(said.split())[:300])
+    )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The difference between what a node has and what was declared for it: pure, no I/O, no Ansible.
+
+Each role owns its part of the difference (`installer`, `shell_block`, `plan_environments`, `validation_plan`);
+this file only puts the parts together, for the play that lets converged nodes leave early.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.condafleet.core.plugins.module_utils.installer import plan_installation, refuse_installation
+from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
+from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import needs_validation
+
+CONVERGED = "converged"
+PENDING = "pending"
+UNVALIDATED = "unvalidated"
+
+
+def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
+    """Return what has to be done on one node.
+
+    `observed` is what the module conda_facts returns under `conda`. `desired` may hold `installation`, `shells`,
+    `environments` (with `declared`, `targets` and `locks`) and `validation`; a part that is missing is not planned.
+
+    The result has `installation` and `shells` (lists of {what, before, after}), `environments` (by name),
+    `validation` ({environment: {framework: why}}), `blocked` (sentences that say why this node cannot take the plan)
+    and `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
+    """
+    installation: list[dict[str, Any]] = []
+    blocked: list[str] = []
+    if desired.get("installation"):
+        refusal = refuse_installation(observed, desired["installation"])
+        if refusal:
+            blocked.append(refusal)
+        else:
+            installation = plan_installation(observed["installation"], desired["installation"])
+
+    shells: list[dict[str, Any]] = []
+    if desired.get("shells"):
+        shells = plan_shells(observed["shells"], desired["shells"])
+
+    environments: dict[str, dict[str, Any]] = {}
+    if desired.get("environments"):
+        part = desired["environments"]
+        environments = plan_environments(observed, part["declared"], part["targets"], part["locks"])
+        blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
+
+    validation = plan_validation(observed, environments, desired.get("validation") or {})
+    work = bool(installation or shells or any(entry["action"] != "none" for entry in environments.values()))
+    if work:
+        state = PENDING
+    elif validation:
+        state = UNVALIDATED
+    else:
+        state = CONVERGED
+    return {
+        "installation": installation,
+        "shells": shells,
+        "environments": environments,
+        "validation": validation,
+        "blocked": blocked,
+        "state": state,
+    }
+
+
+def plan_validation(
+    observed: dict[str, Any], environments: dict[str, dict[str, Any]], declared: dict[str, Any]
+) -> dict[str, dict[str, str]]:
+    """Return {environment: {framework: why}} of the jobs whose stored result does not prove the current generation."""
+    wanted: dict[str, dict[str, str]] = {}
+    for job in declared.get("jobs") or []:
+        name, framework = job["environment"], job["framework"]
+        entry = environments.get(name) or {}
+        current = (observed["environments"].get(name) or {}).get("generation")
+        generation = current if entry.get("action", "none") == "none" else None
+        why = needs_validation(observed["validations"], name, generation, framework, job["job_digest"])
+        if why or declared.get("rerun"):
+            wanted.setdefault(name, {})[framework] = why or "asked for"
+    return wanted
+
+
+def lines(part: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what a plan would take away and what it would put there, as lines for a diff (before, after)."""
+    before: list[str] = []
+    after: list[str] = []
+    for change in part["installation"] + part["shells"]:
+        if change["before"] is not None:
+            before.append("%s: %s" % (change["what"], change["before"]))
+        if change["after"] is not None:
+            after.append("%s: %s" % (change["what"], change["after"]))
+    for name, entry in sorted(part["environments"].items()):
+        if entry["action"] == "none":
+            continue
+        packages = entry.get("packages")
+        if packages is None:
+            after.append("environment %s: %s (packages unknown until it is locked)" % (name, entry["why"]))
+            continue
+        after.append("environment %s: %s" % (name, entry["why"]))
+        before += ["  %s: %s" % (name, text) for text in package_lines(packages, "removed", "before")]
+        after += ["  %s: %s" % (name, text) for text in package_lines(packages, "added", "after")]
+    for name, frameworks in sorted(part["validation"].items()):
+        after += ["validation of %s with %s: %s" % (name, key, why) for key, why in sorted(frameworks.items())]
+    return before, after
+
+
+def package_lines(packages: dict[str, Any], whole: str, side: str) -> list[str]:
+    """Return one line a package: those wholly `added` or `removed`, and one side of those that change."""
+    found = ["%s %s" % (item["name"], item["version"]) for item in packages.get(whole) or []]
+    found += ["%s %s" % (item["name"], item[side]) for item in packages.get("changed") or []]
+    return sorted(found)

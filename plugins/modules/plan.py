@@ -1,0 +1,71 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: plan
+short_description: Observe a node and say what has to be done there
+version_added: "0.1.0"
+description:
+  - Calls M(condafleet.core.conda_facts) once on the node and compares what is there with what was declared.
+  - The comparison is pure and happens on the controller. Nothing is changed, on any node.
+  - In check mode the task reports RV(ignore:changed) when there is something to do, and the difference as a diff.
+  - This is an action, carried out by the controller; it cannot be run as a module by itself.
+author:
+  - condafleet maintainers (@condafleet)
+options:
+  prefix:
+    description: The installation's prefix.
+    type: str
+    required: true
+  root:
+    description: The folder that holds generations, caches and results.
+    type: str
+    required: true
+  installation:
+    description: The installation as resolved by P(condafleet.core.declaration#module) for the role miniconda.
+    type: dict
+  shells:
+    description: The shells as resolved for the role shell_init.
+    type: dict
+  environments:
+    description: A dictionary with C(declared) (the list of environments), C(targets) and C(locks).
+    type: dict
+  validation:
+    description: The validation as resolved for the role validation.
+    type: dict
+attributes:
+  check_mode:
+    description: Reports what would be done.
+    support: full
+  diff_mode:
+    description: Shows it package by package.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Observe the node, and plan its environments
+  condafleet.core.plan:
+    prefix: /opt/miniconda3
+    root: /opt/condafleet
+    environments:
+      declared: "{{ environments_list }}"
+      targets: "{{ environments_targets }}"
+      locks: "{{ __environments_locks }}"
+  register: condafleet_plan
+"""
+
+RETURN = r"""
+conda:
+  description: What M(condafleet.core.conda_facts) returned.
+  type: dict
+  returned: when the node answered
+plan:
+  description:
+    - What has to be done, with the keys C(installation), C(shells), C(environments), C(validation), C(blocked)
+      and C(state), which is one of C(converged), C(pending) and C(unvalidated).
+  type: dict
+  returned: when the node answered
+"""
