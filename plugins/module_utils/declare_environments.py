@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The check of what `roles/environments` is given: pure but for looking whether a spec file is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+
+FRAMEWORKS = ("jax", "keras", "tensorflow", "torch")
+PLATFORMS = ("linux-64", "linux-aarch64")
+RESERVED_NAMES = ("base", "root")
+# conda refuses spaces and / : # in names; what starts with a letter or digit is never taken for an option.
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+NAME_ACCEPTED = "letters, digits, dot, dash and underscore, at most 64, not base or root"
+VERSION = re.compile(r"^\d+(\.\d+){0,2}$")
+VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+# What a kernel reads of a script's first line, "#!" included.
+SHEBANG_LIMIT = 127
+
+
+def check_environments(values: Mapping[str, Any]) -> Dict[str, Any]:
+    """The declaration, resolved: {list, prefix, root, targets, may_fail, timeout}; InputError names what is wrong.
+
+    `values` are the role's variables without `environments_`, with `spec_folders`: where relative specs are looked for.
+    """
+    prefix = _absolute("environments_prefix", values.get("prefix"))
+    root = _absolute("environments_root", values.get("root"))
+    if root == prefix or root.startswith(prefix + "/"):
+        raise InputError(
+            "environments_root",
+            root,
+            "a folder outside %s (environments_prefix)" % prefix,
+            "choose one beside it, such as %s" % os.path.join(os.path.dirname(prefix), "condafleet"),
+        )
+    targets = check_targets(values.get("targets"))
+    entries = values.get("list")
+    if not isinstance(entries, (list, tuple)):
+        raise InputError("environments_list", entries, "a list of {name, spec, targets, frameworks}", "correct it")
+    declared = [
+        check_entry(entry, "environments_list[%d]" % index, targets, list(values.get("spec_folders") or []))
+        for index, entry in enumerate(entries)
+    ]
+    names = [entry["name"] for entry in declared]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                "environments_list", "two environments named %s" % name, "each name once", "rename or remove one"
+            )
+        check_length(root, name)
+    return {
+        "list": declared,
+        "prefix": prefix,
+        "root": root,
+        "targets": targets,
+        "may_fail": check_share(values.get("may_fail", 0)),
+        "timeout": check_timeout(values.get("timeout", 3600)),
+    }
+
+
+def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Sequence[str]) -> Dict[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise InputError(where, entry, "a mapping with name, spec and targets", "correct it")
+    name = entry.get("name")
+    if not isinstance(name, str) or not NAME.match(name) or name in RESERVED_NAMES:
+        raise InputError(where + ".name", name, NAME_ACCEPTED, "choose another name")
+    where = "environments_list (%s)" % name
+    known = ("name", "spec", "targets", "frameworks", "variables", "channels")
+    for key in entry:
+        if key not in known:
+            raise InputError("%s.%s" % (where, key), entry[key], "the keys " + ", ".join(known), "correct the key")
+    return {
+        **entry,
+        "name": name,
+        "spec": check_spec(entry.get("spec"), where + ".spec", folders),
+        "targets": check_choice(
+            entry.get("targets"), where + ".targets", sorted(targets), "environments_targets", False
+        ),
+        "frameworks": check_choice(entry.get("frameworks") or [], where + ".frameworks", FRAMEWORKS, "the list", True),
+        "variables": check_variables(entry.get("variables") or {}, where + ".variables"),
+    }
+
+
+def check_spec(spec: Any, where: str, folders: Sequence[str]) -> Any:
+    """A path made absolute, or the inline lists as they are: what stands in them is the lock's to judge."""
+    if isinstance(spec, Mapping):
+        return dict(spec)
+    accepted = "a path to an environment.yml or a pair of locks, or inline conda: and pip: lists"
+    if not isinstance(spec, str) or not spec:
+        raise InputError(where, spec, accepted, "name a spec")
+    tried = [spec] if os.path.isabs(spec) else [os.path.join(folder, spec) for folder in folders if folder]
+    for path in tried:
+        if os.path.exists(path):
+            return os.path.abspath(path)
+    raise InputError(
+        where, spec, accepted + "; there is no such file (looked for: %s)" % ", ".join(tried), "correct the path"
+    )
+
+
+def check_choice(value: Any, where: str, accepted: Sequence[str], source: str, empty: bool) -> List[str]:
+    if not isinstance(value, (list, tuple)) or not (value or empty):
+        raise InputError(where, value, "a list of %s" % ", ".join(accepted), "correct it")
+    for item in value:
+        if item not in accepted:
+            raise InputError(
+                where, item, ", ".join(accepted), "correct it" if empty else "correct it, or define it in %s" % source
+            )
+    return list(value)
+
+
+def check_variables(variables: Any, where: str) -> Dict[str, str]:
+    if not isinstance(variables, Mapping):
+        raise InputError(where, variables, "a mapping of names to texts", "correct it")
+    for name in variables:
+        if not VARIABLE.match(str(name)):
+            raise InputError(where, name, "names of letters, digits and underscore", "correct the name")
+    return {str(name): str(value) for name, value in variables.items()}
+
+
+def check_targets(targets: Any) -> Dict[str, Dict[str, Any]]:
+    if not isinstance(targets, Mapping) or not targets:
+        raise InputError("environments_targets", targets, "{NAME: {platform, glibc, cuda?}}", "define at least one")
+    checked: Dict[str, Dict[str, Any]] = {}
+    for name, definition in targets.items():
+        where = "environments_targets.%s" % name
+        if not NAME.match(str(name)):
+            raise InputError(where, name, NAME_ACCEPTED, "choose another name")
+        if not isinstance(definition, Mapping) or definition.get("platform") not in PLATFORMS:
+            found = definition.get("platform") if isinstance(definition, Mapping) else definition
+            raise InputError(where + ".platform", found, ", ".join(PLATFORMS), "correct it")
+        for key in ("glibc", "cuda"):
+            value = definition.get(key)
+            if value not in (None, "") and not VERSION.match(str(value)):
+                raise InputError("%s.%s" % (where, key), value, "a version such as 2.28", "write it as text in quotes")
+        checked[str(name)] = {key: str(value) for key, value in definition.items() if value not in (None, "")}
+    return checked
+
+
+def check_length(root: str, name: str) -> None:
+    """Scripts in a generation start with `#!PATH/bin/python3.x`, which a kernel cuts off at a limit."""
+    longest = "#!" + os.path.join(root, "generations", "%s-%s-%s" % (name, "0" * 12, "000"), "bin", "python3.00")
+    if len(os.fsencode(longest)) > SHEBANG_LIMIT:
+        over = len(os.fsencode(longest)) - SHEBANG_LIMIT
+        raise InputError(
+            "environments_root",
+            root,
+            "a path that leaves the first line of scripts within %d bytes" % SHEBANG_LIMIT,
+            "shorten it, or the name %s, by %d bytes" % (name, over),
+        )
+
+
+def check_share(value: Any) -> float:
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InputError("environments_may_fail", value, "a share from 0 to 1, such as 0.05", "correct it")
+    return share
+
+
+def check_timeout(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
+        raise InputError("environments_timeout", value, "whole seconds above 0", "correct it")
+    return int(value)
+
+
+def _absolute(variable: str, path: Any) -> str:
+    accepted = "an absolute path without spaces"
+    if not isinstance(path, str) or not path.startswith("/") or re.search(r"\s", path) or path == "/":
+        raise InputError(variable, path, accepted, "give one such as /opt/condafleet")
+    return os.path.normpath(path)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generations: their names, which one is current, and what stands on a node (files are read, nothing else)."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+
+RECEIPT = ".condafleet.json"
+# What `built` leaves for `tested`: the receipt to be, without the smoke test. Such a prefix is never used.
+DRAFT = ".condafleet-built.json"
+# A draft whose smoke test failed: kept to look at, and built afresh by the next run.
+FAILED = ".condafleet-failed.json"
+
+_NAME = re.compile(r"^(?P<environment>.+)-(?P<digest12>[0-9a-f]{12})-(?P<serial>[1-9][0-9]*)$")
+
+
+@dataclass(frozen=True)
+class GenerationName:
+    """`pytorch-0123456789ab-2`: environment, start of the lock's digest, and how often that was built here."""
+
+    environment: str
+    digest12: str
+    serial: int
+
+    def __str__(self) -> str:
+        return "%s-%s-%d" % (self.environment, self.digest12, self.serial)
+
+
+def parse_name(name: str) -> Optional[GenerationName]:
+    found = _NAME.match(name)
+    if not found:
+        return None
+    return GenerationName(found.group("environment"), found.group("digest12"), int(found.group("serial")))
+
+
+def next_name(existing: Iterable[str], environment: str, digest: str) -> GenerationName:
+    """The name for the next build of this lock: its serial is above every one that is or was left here."""
+    wanted = digest[:12]
+    serials = [
+        parsed.serial
+        for parsed in map(parse_name, existing)
+        if parsed and (parsed.environment, parsed.digest12) == (environment, wanted)
+    ]
+    return GenerationName(environment, wanted, max(serials, default=0) + 1)
+
+
+def usable(generations: Sequence[Mapping[str, Any]], environment: str, digest: str) -> Optional[Dict[str, Any]]:
+    """The newest finished generation of this lock that has not drifted, among the records of `observe_generations`."""
+    found = [
+        dict(generation)
+        for generation in generations
+        if generation["environment"] == environment
+        and generation["finished"]
+        and (generation["receipt"] or {}).get("digest") == digest
+        and not generation["drifted"]
+    ]
+    return max(found, key=lambda generation: generation["serial"]) if found else None
+
+
+def generations_dir(root: str) -> str:
+    return os.path.join(root, "generations")
+
+
+def read_receipt(path: str) -> Optional[Dict[str, Any]]:
+    """The receipt of a generation, or None: then it is unfinished, and never used."""
+    receipt = files.read_json(os.path.join(path, RECEIPT))
+    return receipt if isinstance(receipt, dict) else None
+
+
+def link_state(prefix: str, root: str, name: str) -> Optional[Dict[str, Any]]:
+    """What `PREFIX/envs/NAME` is: {kind: link|directory|broken, target, generation}, or None where nothing is.
+
+    `generation` is set only where the link leads to a generation of this ROOT, so only where the link is ours.
+    """
+    path = os.path.join(prefix, "envs", name)
+    if not os.path.lexists(path):
+        return None
+    if not os.path.islink(path):
+        return {"kind": "directory", "target": None, "generation": None}
+    target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    home = generations_dir(root)
+    ours = os.path.dirname(target) == os.path.normpath(home) or os.path.dirname(os.path.realpath(target)) == (
+        os.path.realpath(home)
+    )
+    return {
+        "kind": "link" if os.path.isdir(target) else "broken",
+        "target": target,
+        "generation": os.path.basename(target) if ours else None,
+    }
+
+
+def observe_generation(root: str, name: str, with_fingerprint: bool) -> Optional[Dict[str, Any]]:
+    """One generation as conda_facts shows it; None for a name that is no generation's."""
+    parsed = parse_name(name)
+    path = os.path.join(generations_dir(root), name)
+    if not parsed or os.path.islink(path) or not os.path.isdir(path):
+        return None
+    receipt = read_receipt(path)
+    found = fingerprint(path) if with_fingerprint and receipt else None
+    return {
+        "name": name,
+        "environment": parsed.environment,
+        "digest12": parsed.digest12,
+        "serial": parsed.serial,
+        "path": path,
+        "finished": receipt is not None,
+        "receipt": receipt,
+        "fingerprint": found,
+        "drifted": None if found is None or receipt is None else found != receipt.get("fingerprint"),
+    }
+
+
+def list_names(root: str) -> List[str]:
+    """The names below ROOT/generations, sorted; empty where there is no ROOT."""
+    try:
+        return sorted(os.listdir(generations_dir(root)))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def observe_environments(
+    prefix: str, root: str, names: Optional[Sequence[str]] = None
+) -> Tuple[Dict[str, Dict[str, Any]], List[Dict[str, Any]]]:
+    """(environments, generations) of a node, as docs/architecture.md says. Quick: fingerprints only current ones.
+
+    With `names`, only these environments are looked at.
+    """
+    try:
+        present = sorted(os.listdir(os.path.join(prefix, "envs")))
+    except (FileNotFoundError, NotADirectoryError):
+        present = []
+    environments: Dict[str, Dict[str, Any]] = {}
+    for name in present:
+        # Hidden names are conda's own (.conda_envs_dir_test) or a switch that was cut short.
+        if name.startswith(".") or (names is not None and name not in names):
+            continue
+        state = link_state(prefix, root, name)
+        if state:
+            environments[name] = state
+    current = {state["generation"] for state in environments.values() if state["generation"]}
+    generations = []
+    for name in list_names(root):
+        parsed = parse_name(name)
+        if not parsed or (names is not None and parsed.environment not in names):
+            continue
+        record = observe_generation(root, name, with_fingerprint=name in current)
+        if record:
+            generations.append(record)
+    return environments, generations

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be done for each declared environment on one node: pure, the same for the plan and for check mode."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils.generations import next_name, usable
+from ansible_collections.condafleet.core.plugins.module_utils.targets import best_target, refusal
+
+NONE = "none"
+BUILD = "build"
+SWITCH = "switch"
+BLOCKED = "blocked"
+UNKNOWN = "unknown"
+
+
+def plan_environments(
+    observed: Mapping[str, Any],
+    declared: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Mapping[str, Any]],
+    locks: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> Dict[str, Dict[str, Any]]:
+    """{NAME: {target, action, generation, digest, packages, why}}.
+
+    `observed` is conda_facts' `conda`; `locks` is {ENV: {TARGET: {digest, packages?}}}, as the lock action returns it.
+    `packages` is {added, removed, changed} against the current generation, or None where it can't be told.
+    """
+    return {
+        entry["name"]: plan_environment(observed, entry, targets, locks.get(entry["name"]) or {}) for entry in declared
+    }
+
+
+def plan_environment(
+    observed: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    targets: Mapping[str, Mapping[str, Any]],
+    locks: Mapping[str, Mapping[str, Any]],
+) -> Dict[str, Any]:
+    name = entry["name"]
+    target, reasons = best_target(observed["node"], entry["targets"], targets)
+    if target is None:
+        return _plan(None, BLOCKED, refusal(name, observed["node"], reasons))
+    state = (observed.get("environments") or {}).get(name)
+    if state and not state.get("generation"):
+        prefix = (observed.get("installation") or {}).get("prefix")
+        return _plan(target, BLOCKED, not_ours(name, "%s/envs/%s" % (prefix, name), state))
+    lock = locks.get(target) or {}
+    digest = lock.get("digest")
+    if not digest:
+        return _plan(target, UNKNOWN, "its packages are unknown until it is locked for %s" % target)
+
+    generations = [record for record in observed.get("generations") or [] if record["environment"] == name]
+    current = next((record for record in generations if state and record["name"] == state["generation"]), None)
+    after = lock.get("packages")
+    packages = None if after is None else difference(installed(current), after)
+    ready = usable(generations, name, digest)
+    if ready and current and ready["name"] == current["name"]:
+        return _plan(target, NONE, "it is what was declared", ready["name"], digest, difference([], []))
+    if ready:
+        return _plan(target, SWITCH, "%s is finished and not current" % ready["name"], ready["name"], digest, packages)
+    planned = str(next_name([record["name"] for record in generations], name, digest))
+    return _plan(target, BUILD, _why_build(state, current, digest), planned, digest, packages)
+
+
+def not_ours(name: str, path: str, state: Mapping[str, Any]) -> str:
+    """The sentence about an environment of that name which condafleet did not make."""
+    if state["kind"] == "directory":
+        what = "%s is a directory that was not made by condafleet" % path
+    else:
+        what = "%s is a link to %s, which is no generation of condafleet" % (path, state["target"])
+    return (
+        "environments_list: environment %r can't be put in place: %s. Accepted: nothing there, or a link that condafleet "
+        "made. Next: rename or remove it yourself, or declare another name (adopting it is not offered). "
+        "Nothing was changed."
+    ) % (name, what)
+
+
+def installed(generation: Optional[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+    """The packages of a finished generation by its receipt; none for nothing."""
+    receipt = (generation or {}).get("receipt") or {}
+    packages: List[Mapping[str, Any]] = list(receipt.get("packages") or [])
+    return packages
+
+
+def difference(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> Dict[str, List[Dict[str, Any]]]:
+    """{added, removed, changed} between two lists of {manager, name, version, build}, sorted by manager and name."""
+    old = {(package["manager"], package["name"]): package for package in before}
+    new = {(package["manager"], package["name"]): package for package in after}
+    return {
+        "added": [_short(new[key]) for key in sorted(new) if key not in old],
+        "removed": [_short(old[key]) for key in sorted(old) if key not in new],
+        "changed": [
+            {"manager": key[0], "name": key[1], "before": label(old[key]), "after": label(new[key])}
+            for key in sorted(new)
+            if key in old and label(old[key]) != label(new[key])
+        ],
+    }
+
+
+def label(package: Mapping[str, Any]) -> str:
+    """`2.13.0 py311_0`, or the version alone."""
+    return ("%s %s" % (package["version"], package.get("build") or "")).strip()
+
+
+def package_lines(packages: Mapping[str, Any]) -> List[str]:
+    """`+ torch 2.13.0`, `- …`, `~ numpy 1.26 → 2.0`: one line a package, sorted by name."""
+    lines = [(item["name"], "+ %s %s" % (item["name"], label(item))) for item in packages["added"]]
+    lines += [(item["name"], "- %s %s" % (item["name"], label(item))) for item in packages["removed"]]
+    lines += [
+        (item["name"], "~ %s %s → %s" % (item["name"], item["before"], item["after"])) for item in packages["changed"]
+    ]
+    return [line for _, line in sorted(lines)]
+
+
+def _why_build(state: Optional[Mapping[str, Any]], current: Optional[Mapping[str, Any]], digest: str) -> str:
+    if not state:
+        return "it is not there yet"
+    if current is None or state["kind"] == "broken":
+        return "its generation %s is gone" % state["generation"]
+    if not current["finished"]:
+        return "its generation %s is unfinished" % current["name"]
+    if (current["receipt"] or {}).get("digest") != digest:
+        return "its lock has changed"
+    return "its generation %s has drifted from its receipt" % current["name"]
+
+
+def _plan(
+    target: Optional[str],
+    action: str,
+    why: str,
+    generation: Optional[str] = None,
+    digest: Optional[str] = None,
+    packages: Optional[Dict[str, Any]] = None,
+) -> Dict[str, Any]:
+    return {
+        "target": target,
+        "action": action,
+        "generation": generation,
+        "digest": digest,
+        "packages": packages,
+        "why": why,
+    }
+
+
+def _short(package: Mapping[str, Any]) -> Dict[str, Any]:
+    return {key: package.get(key) or "" for key in ("manager", "name", "version", "build")}
