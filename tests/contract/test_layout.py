@@ -64,7 +64,9 @@ def test_modules_use_only_ansible_s_basic_part_and_module_utils(path: Path) -> N
 @pytest.mark.parametrize("room", ["lock", "depot"])
 def test_lock_and_depot_know_nothing_of_ansible(room: str) -> None:
     for path in (REPO / "python" / "condafleet" / room).rglob("*.py"):
-        assert not {name for name in imports(path) if name == "ansible" or name.startswith(("ansible.", "ansible_runner"))}
+        assert not {
+            name for name in imports(path) if name == "ansible" or name.startswith(("ansible.", "ansible_runner"))
+        }
 
 
 @pytest.mark.parametrize("path", sorted((REPO / "playbooks").glob("*.yml")), ids=lambda path: path.name)
