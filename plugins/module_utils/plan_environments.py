@@ -70,8 +70,8 @@ def not_ours(name: str, path: str, state: Mapping[str, Any]) -> str:
     else:
         what = "%s is a link to %s, which is no generation of condafleet" % (path, state["target"])
     return (
-        "environments_list: environment %r can't be put in place: %s. Accepted: nothing there, or a link that condafleet "
-        "made. Next: rename or remove it yourself, or declare another name (adopting it is not offered). "
+        "environments_list: environment %r can't be put in place: %s. Accepted: nothing there, or a link "
+        "of condafleet. Next: rename or remove it yourself, or declare another name (adopting it is not offered). "
         "Nothing was changed."
     ) % (name, what)
 

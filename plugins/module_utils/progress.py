@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Long work on a node: a file that says how far it is, and a lock so that only one does it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from typing import Iterator, Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+
+# The file is read every two seconds; writing it for every package of a fast step would only cost.
+INTERVAL = 0.5
+
+
+class Progress:
+    """Writes `{step, done, total, unit, message, time, started, pid, pgid}`; with no path it does nothing."""
+
+    def __init__(self, path: Optional[str]) -> None:
+        self.path = path
+        self.started = time.time()
+        self.last_step = ""
+        self.last_time = 0.0
+
+    def __call__(
+        self, step: str, done: int = 0, total: Optional[int] = None, unit: str = "", message: str = ""
+    ) -> None:
+        now = time.time()
+        if not self.path or (step == self.last_step and done != total and now - self.last_time < INTERVAL):
+            return
+        self.last_step, self.last_time = step, now
+        record = {
+            "step": step,
+            "done": done,
+            "total": total,
+            "unit": unit,
+            "message": message,
+            "time": now,
+            "started": self.started,
+            "pid": os.getpid(),
+            "pgid": os.getpgrp(),
+        }
+        # No fsync: this file only matters to whoever watches.
+        temporary = self.path + ".new"
+        with open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(record, stream)
+        os.replace(temporary, self.path)
+
+
+def progress_file(root: str, job: Optional[str]) -> Optional[str]:
+    """`ROOT/progress/JOB.json` in a folder that is there; None for no job."""
+    if not job:
+        return None
+    folder = os.path.join(root, "progress")
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    return os.path.join(folder, os.path.basename(job) + ".json")
+
+
+@contextlib.contextmanager
+def node_lock(root: str, what: str, timeout: float = 60.0, pause: float = 0.5) -> Iterator[None]:
+    """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holder ends."""
+    path = os.path.join(root, "lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise FleetError(_held(path, timeout)) from None
+                time.sleep(pause)
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now(), "what": what}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode("utf-8"), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(path: str, timeout: float) -> str:
+    holder = files.read_json(path, {})
+    return (
+        "environments_root: %s is held by process %s on %s since %s (%s), and was not given back within %d seconds. "
+        "Next: wait until that has ended, or end that process if it hangs; nothing has to be deleted."
+    ) % (
+        path,
+        holder.get("pid", "?"),
+        holder.get("host", "?"),
+        holder.get("since", "?"),
+        holder.get("what", "unknown work"),
+        timeout,
+    )
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
