@@ -1,1 +1,88 @@
-"""condafleet: declare a fleet's deep-learning stack once; every node gets exactly that, and proves it."""
+"""condafleet: declare a fleet's deep-learning stack once; every node gets exactly that, and proves it.
+
+import condafleet
+result = condafleet.provision(inventory="inventories/example")
+for host in result.failed:
+    print(host, result.hosts[host].message)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from condafleet.errors import (
+    CondafleetError,
+    DepotError,
+    FleetError,
+    InputError,
+    LockError,
+    RunError,
+    RunInterruptedError,
+)
+from condafleet.version import __version__
+
+if TYPE_CHECKING:
+    from condafleet.api import (
+        create_environments,
+        init_shell,
+        install_miniconda,
+        lock,
+        plan,
+        provision,
+        status,
+        validate,
+    )
+    from condafleet.results import FleetResult, HostResult
+
+__all__ = [
+    "CondafleetError",
+    "DepotError",
+    "FleetError",
+    "FleetResult",
+    "HostResult",
+    "InputError",
+    "LockError",
+    "RunError",
+    "RunInterruptedError",
+    "__version__",
+    "create_environments",
+    "init_shell",
+    "install_miniconda",
+    "lock",
+    "plan",
+    "provision",
+    "status",
+    "validate",
+]
+
+# Where the names are that need Ansible. They are looked up when first used, so that `condafleet.depot` and the solver,
+# which know nothing of Ansible, don't load it.
+_HOMES = {
+    "FleetResult": "condafleet.results",
+    "HostResult": "condafleet.results",
+    **dict.fromkeys(
+        (
+            "create_environments",
+            "init_shell",
+            "install_miniconda",
+            "lock",
+            "plan",
+            "provision",
+            "status",
+            "validate",
+        ),
+        "condafleet.api",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'condafleet' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

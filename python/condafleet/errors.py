@@ -1,5 +1,12 @@
 """The one tree of errors that condafleet raises."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from condafleet.results import FleetResult
+
 
 class CondafleetError(Exception):
     """Whatever went wrong, in one clear message: what was found, what is accepted, what to do next."""
@@ -23,3 +30,15 @@ class LockError(CondafleetError):
 
 class RunError(CondafleetError):
     """A playbook could not be run to its end: it did not start, was interrupted, or ran past its limit."""
+
+
+class RunInterruptedError(RunError):
+    """The run was cancelled (Ctrl-C, SIGTERM); what was already started on the nodes may still be running there."""
+
+
+class FleetError(CondafleetError):
+    """The run ended, and some nodes failed or could not be reached; `result` says which and why."""
+
+    def __init__(self, message: str, result: FleetResult) -> None:
+        super().__init__(message)
+        self.result = result

@@ -1,0 +1,177 @@
+"""condafleet's functions: one for each thing that can be done to a fleet. They never print and never exit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from condafleet import runner
+from condafleet.errors import InputError, RunError
+from condafleet.inventory import Inventory, inventory_source
+from condafleet.results import FleetResult, Fold
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class RunOptions(TypedDict, total=False):
+    """What every function takes beside its inventory; all by keyword, all optional."""
+
+    limit: str  # Ansible's host pattern: only these hosts
+    extra_vars: Mapping[str, Any]  # variables that win over those of the inventory
+    extra_vars_files: Sequence[str | Path]  # the same from YAML or JSON files (vault-encrypted too); extra_vars win
+    check: bool  # change nothing, say what would be changed
+    diff: bool  # have Ansible make the differences too (they are in the events)
+    forks: int  # hosts at a time
+    verbosity: int  # 0 to 4, as Ansible's -v
+    timeout: float  # seconds for the whole run
+    on_event: OnEvent  # called for every event of ansible-runner, as it happens
+    vault_password: str
+    become_password: str
+    connection_password: str
+
+
+def provision(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Bring every node to what was declared, prove that it can train, and say what came of it.
+
+    `inventory` is a path, a mapping in Ansible's YAML form, or a list of host names.
+    Raises InputError for what is not acceptable (nothing was changed then), RunError if the run could not come to
+    its end, RunInterruptedError on Ctrl-C. Failed and unreachable nodes are in the result: see `raise_for_status`.
+    """
+    return _run("site", inventory, options)
+
+
+def plan(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Say what `provision` would change, package by package, and change nothing."""
+    return _run("site", inventory, {**options, "check": True, "diff": True})
+
+
+def install_miniconda(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Put the declared conda installation on every node."""
+    return _run("install", inventory, options)
+
+
+def init_shell(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Make `conda activate` work in the declared shells, or take that back (`shell_init_state: absent`)."""
+    return _run("shell", inventory, options)
+
+
+def create_environments(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Lock, build and switch the declared environments: staged everywhere first, then switched together."""
+    return _run("environments", inventory, options)
+
+
+def validate(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Train in every environment with its frameworks; verdicts and figures are in each host's `validation`."""
+    return _run("validate", inventory, options)
+
+
+def status(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Observe every node, change nothing; each host's `state` is ok, behind, unfinished, drifted or replaced."""
+    return _run("status", inventory, options)
+
+
+def lock(*, inventory: Inventory, update: Sequence[str] = (), **options: Unpack[RunOptions]) -> FleetResult:
+    """Solve what is not locked yet (and the environments named in `update` again), on the controller; touch no node.
+
+    With `check=True` nothing is written, and a host is `changed` if a lock is missing or stale.
+    The result's `locks` is {ENVIRONMENT: {TARGET: {digest, state, …}}}.
+    """
+    if update:
+        options["extra_vars"] = {**options.get("extra_vars", {}), "environments_update": list(update)}
+    return _run("lock", inventory, options)
+
+
+def _run(playbook: str, inventory: Inventory, options: RunOptions) -> FleetResult:
+    call = build_call(f"condafleet.core.{playbook}", inventory, options)
+    return run_call(call, options.get("on_event"))
+
+
+def build_call(playbook: str, inventory: Inventory, options: RunOptions) -> runner.Call:
+    """Check what was given, and return the call that it makes."""
+    unknown = sorted(set(options) - RunOptions.__optional_keys__)
+    if unknown:
+        raise TypeError(f"unknown option {unknown[0]!r}; accepted: {', '.join(sorted(RunOptions.__optional_keys__))}")
+    for name, least in (("forks", 1), ("verbosity", 0), ("timeout", 1)):
+        value = options.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < least):
+            raise InputError(
+                f"{name}: {value!r} is not accepted. Accepted: a number of at least {least}. Nothing was changed."
+            )
+    return runner.Call(
+        playbook=playbook,
+        inventory=inventory_source(inventory),
+        limit=options.get("limit"),
+        extra_vars=_variables(options.get("extra_vars") or {}),
+        extra_vars_files=tuple(_file(path) for path in options.get("extra_vars_files") or ()),
+        check=bool(options.get("check")),
+        diff=bool(options.get("diff")),
+        forks=options.get("forks"),
+        verbosity=options.get("verbosity") or 0,
+        timeout=options.get("timeout"),
+        secrets=runner.Secrets(
+            vault=options.get("vault_password"),
+            become=options.get("become_password"),
+            connection=options.get("connection_password"),
+        ),
+    )
+
+
+def run_call(call: runner.Call, on_event: OnEvent | None = None) -> FleetResult:
+    """Run a call, and fold what happened into a result."""
+    fold = Fold()
+
+    def take(event: Mapping[str, Any]) -> None:
+        fold.event(event)
+        if on_event is not None:
+            on_event(event)
+
+    outcome = runner.run(call, take)
+    refusals = fold.refusals()
+    if outcome.stats is None:
+        raise _not_run(outcome)
+    result = fold.result(outcome.stats)
+    if refusals and not result.changed:
+        raise InputError(" ".join(refusals))
+    if not result.hosts:
+        why = "; ".join(_plain(fold.warnings)) or "it names none"
+        where = call.inventory.argument or "as given"
+        raise InputError(
+            f"inventory: no host was found ({where}{', limit ' + call.limit if call.limit else ''}): {why}. "
+            "Accepted: an inventory with at least one host. Nothing was changed."
+        )
+    return result
+
+
+def _not_run(outcome: runner.Outcome) -> RunError | InputError:
+    """Return the error for a run that ended without stats: Ansible refused the call, or broke off."""
+    lines = [line for line in _plain(outcome.tail) if line]
+    errors = [line for line in lines if line.startswith(("ERROR", "[ERROR]"))] or lines[-3:]
+    said = " ".join(dict.fromkeys(errors)) or "it said nothing"
+    if "--limit" in said or "hosts to target" in said:
+        return InputError(f"limit: no host is left. Ansible said: {said}. Nothing was changed.")
+    return RunError(f"ansible-playbook ended with {outcome.code} before its end. It said: {said}")
+
+
+def _plain(lines: Sequence[str]) -> list[str]:
+    return [part.strip() for line in lines for part in ANSI.sub("", line).splitlines() if part.strip()]
+
+
+def _variables(variables: Mapping[str, Any]) -> dict[str, Any]:
+    for name in variables:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise InputError(
+                f"extra_vars: {name!r} is not accepted. Accepted: names of Ansible variables. Nothing was changed."
+            )
+    return dict(variables)
+
+
+def _file(path: str | Path) -> Path:
+    found = Path(path).expanduser().absolute()
+    if not found.is_file():
+        raise InputError(
+            f"extra_vars_files: {path} is not accepted. Accepted: a YAML or JSON file. Nothing was changed."
+        )
+    return found

@@ -1,0 +1,240 @@
+"""What came of a run: Ansible's events and stats, folded into one FleetResult."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ansible_collections.condafleet.core.plugins.module_utils import results as maker
+from condafleet.errors import FleetError
+from condafleet.version import __version__
+
+Status = Literal["ok", "changed", "failed", "unreachable", "skipped"]
+
+# Actions that check what was declared: when one of them refuses, nothing was touched on any node.
+CHECKS = (
+    "condafleet.core.declaration",
+    "condafleet.core.lock",
+    "ansible.builtin.validate_argument_spec",
+    "validate_argument_spec",
+)
+
+
+@dataclass(frozen=True)
+class HostResult:
+    """What came of one host. `task` and `message` say where and why, if it failed or could not be reached.
+
+    `data` is what condafleet's own actions handed over for this host: `observed`, `plan`, `environments`, `validation`.
+    """
+
+    name: str
+    status: Status
+    message: str | None = None
+    task: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """How the host stood when it was observed: ok, behind, unfinished, drifted or replaced."""
+        return str(maker.host_state(self.data))
+
+    @property
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """{NAME: {generation, digest, target, state, why}}."""
+        return dict(maker.environments_report(self.data))
+
+    @property
+    def validation(self) -> dict[str, dict[str, Any]]:
+        """{ENVIRONMENT: {verdict, test_accuracy, images_per_second, reason, frameworks}}."""
+        return dict(maker.validation_report(self.data))
+
+
+@dataclass(frozen=True)
+class FleetResult:
+    """What came of a run, host by host. A run in which some nodes failed is a result, not an exception."""
+
+    hosts: Mapping[str, HostResult]
+    started: str
+    ended: str
+    locks: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of hosts on which something was changed (in check mode: would be), and nothing failed."""
+        return self._with("changed")
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of hosts on which a task failed."""
+        return self._with("failed")
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """Names of hosts that could not be reached."""
+        return self._with("unreachable")
+
+    @property
+    def status(self) -> Status:
+        """The worst status of any host."""
+        order: tuple[Status, ...] = ("failed", "unreachable", "changed", "ok")
+        return next((one for one in order if self._with(one)), "skipped")
+
+    @property
+    def ok(self) -> bool:
+        """Whether every host was reached and none failed."""
+        return not self.failed and not self.unreachable
+
+    def raise_for_status(self) -> FleetResult:
+        """Return this result, or raise FleetError if a node failed or could not be reached."""
+        if self.ok:
+            return self
+        bad = [self.hosts[name] for name in (*self.failed, *self.unreachable)]
+        shown = "; ".join(f"{host.name}: {host.message}" for host in bad[:3])
+        more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise FleetError(
+            f"{len(self.failed)} failed and {len(self.unreachable)} unreachable of {len(self.hosts)}: {shown}{more}",
+            self,
+        )
+
+    def report(self) -> dict[str, Any]:
+        """Return the report as data (`schema_version` 1): the same that the action `report` writes."""
+        hosts = {
+            name: {
+                "status": "ok" if host.status == "skipped" else host.status,
+                "message": host.message,
+                "data": host.data,
+            }
+            for name, host in self.hosts.items()
+        }
+        return dict(maker.build_report(hosts, self.started, self.ended, __version__))
+
+    def _with(self, status: Status) -> tuple[str, ...]:
+        return tuple(sorted(name for name, host in self.hosts.items() if host.status == status))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One task that failed on one host, and was neither ignored nor rescued as far as its event tells."""
+
+    host: str
+    task: str
+    action: str
+    message: str
+
+
+class Fold:
+    """Takes events in their order, and makes a FleetResult of them."""
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self.started = stamp(now)
+        self.failures: list[Failure] = []
+        self.unreachable: dict[str, Failure] = {}
+        self.data: dict[str, dict[str, Any]] = {}
+        self.locks: dict[str, Any] = {}
+        self.warnings: list[str] = []
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Take one event."""
+        kind, data = event.get("event"), event.get("event_data") or {}
+        if kind == "warning":
+            self.warnings.append(str(event.get("stdout") or ""))
+        host, result = data.get("host"), data.get("res")
+        if not host or not isinstance(result, Mapping):
+            return
+        if kind == "runner_on_failed" and not data.get("ignore_errors"):
+            self.failures.append(_failure(data, result))
+        elif kind == "runner_on_unreachable":
+            self.unreachable[host] = _failure(data, result)
+        if kind in ("runner_on_ok", "runner_on_failed"):
+            self._take(host, result)
+
+    def _take(self, host: str, result: Mapping[str, Any]) -> None:
+        for one in (result, *(item for item in result.get("results") or () if isinstance(item, Mapping))):
+            handed = ((one.get("ansible_stats") or {}).get("data") or {}).get("condafleet")
+            if isinstance(handed, Mapping):
+                self.data[host] = maker.merge(self.data.get(host, {}), handed)
+            if isinstance(one.get("locks"), Mapping):
+                self.locks = maker.merge(self.locks, one["locks"])
+
+    def result(self, stats: Mapping[str, Any], now: datetime | None = None) -> FleetResult:
+        """Return the result, by the stats with which the run ended."""
+        hosts = {name: self._host(name, stats) for name in stats.get("processed") or {}}
+        # A play on localhost that only asks a question is no node of the fleet.
+        hosts = {name: host for name, host in hosts.items() if name != "localhost" or host.status != "skipped"}
+        return FleetResult(
+            hosts=MappingProxyType(dict(sorted(hosts.items()))),
+            started=self.started,
+            ended=stamp(now),
+            locks=MappingProxyType(self.locks),
+        )
+
+    def _host(self, name: str, stats: Mapping[str, Any]) -> HostResult:
+        def count(kind: str) -> int:
+            return int((stats.get(kind) or {}).get(name, 0))
+
+        failure: Failure | None = None
+        status: Status
+        if count("dark"):
+            status, failure = "unreachable", self.unreachable.get(name)
+        elif count("failures"):
+            status = "failed"
+            failure = next((one for one in reversed(self.failures) if one.host == name), None)
+        elif count("changed"):
+            status = "changed"
+        elif count("ok"):
+            status = "ok"
+        else:
+            status = "skipped"
+        return HostResult(
+            name=name,
+            status=status,
+            message=failure.message if failure else None,
+            task=failure.task if failure else None,
+            data=MappingProxyType(self.data.get(name, {})),
+        )
+
+    def refusals(self) -> list[str]:
+        """Return what was refused before anything was touched: empty unless that is all that went wrong."""
+        if not self.failures or not all(one.action in CHECKS or one.host == "localhost" for one in self.failures):
+            return []
+        return list(dict.fromkeys(one.message for one in self.failures))
+
+
+def stamp(now: datetime | None = None) -> str:
+    """Return a time (default: now) as UTC in ISO 8601, to the second."""
+    return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _failure(data: Mapping[str, Any], result: Mapping[str, Any]) -> Failure:
+    return Failure(
+        host=str(data["host"]),
+        task=str(data.get("task") or ""),
+        action=str(data.get("resolved_action") or data.get("task_action") or ""),
+        message=message_of(result),
+    )
+
+
+def message_of(result: Mapping[str, Any]) -> str:
+    """Return why a task failed, in one line as far as its result tells."""
+    bad = [
+        one
+        for one in result.get("results") or ()
+        if isinstance(one, Mapping) and (one.get("failed") or one.get("unreachable"))
+    ]
+    if bad:
+        return "; ".join(dict.fromkeys(message_of(one) for one in bad))
+    errors = result.get("argument_errors")
+    if errors:
+        return "; ".join(str(error) for error in errors)
+    message = str(result.get("msg") or "").strip()
+    said = str(result.get("module_stderr") or result.get("stderr") or "").strip()
+    if said and (not message or message.startswith(("MODULE FAILURE", "non-zero return code", "Module result"))):
+        message = f"{message}: {said.splitlines()[-1]}" if message else said.splitlines()[-1]
+    if not message and result.get("failed_when_result"):
+        message = "its outcome is what the task calls a failure"
+    if not message:
+        message = f"exit status {result['rc']}" if "rc" in result else "it gave no reason"
+    return " ".join(message.removeprefix("Task failed: ").split())
