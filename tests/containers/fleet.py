@@ -246,7 +246,7 @@ class Fleet:
         with socket.create_server((gateway, 0)) as free:
             port = free.getsockname()[1]
         words = ("depot", "serve", str(depot), "--host", gateway, "--port", str(port))
-        command = [sys.executable, "-m", "condafleet", *words]
+        command = [sys.executable, "-c", "import sys; from condafleet.cli import main; sys.exit(main())", *words]
         env = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
         log = self.folder / "depot.log"
         with log.open("w", encoding="utf-8") as heard:
