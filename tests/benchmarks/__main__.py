@@ -1,0 +1,53 @@
+"""python -m tests.benchmarks: measure, print a short table, write build/bench/converged.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from . import converged, figures, fleet, measure
+
+
+def find_depot(named: Path | None) -> Path:
+    """The depot to use: the one named, else the one of `make demo`."""
+    depot = named or fleet.ROOT / "build" / "demo" / "depot"
+    if not (depot / "manifest.json").is_file():
+        raise measure.BenchmarkError(
+            f"--depot: {depot} has no manifest.json. Accepted: a folder that `condafleet depot build` made. "
+            "Next: make depot, or name one with --depot DIR."
+        )
+    return depot.resolve()
+
+
+def main(argv: list[str]) -> int:
+    names = [variant.name for variant in converged.VARIANTS]
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--depot", type=Path, help="a depot with the embedded installer; default: build/demo/depot")
+    parser.add_argument("--nodes", type=int, default=10, help="containers (default 10)")
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
+    parser.add_argument("--slow-rounds", type=int, default=3, help="rounds that include genuine conda (default 3)")
+    parser.add_argument("--only", action="append", default=[], choices=names, help="these variants (and three pings)")
+    options = parser.parse_args(argv)
+    if min(options.nodes, options.rounds, options.slow_rounds) < 1:
+        parser.error("--nodes, --rounds, --slow-rounds: 1 or more")
+    say = converged.progress(time.monotonic())
+    result = converged.run(
+        options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, say
+    )
+    target = converged.OUT / "converged.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"\nMedians; ratios to three pings in brackets; CPU seconds of all {options.nodes} nodes together.")
+    print(figures.table(result))
+    print(f"\n{target.relative_to(fleet.ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (measure.BenchmarkError, fleet.engine.EngineError) as error:
+        sys.exit(f"python -m tests.benchmarks: {error}")
