@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,8 +13,9 @@ from . import converged, figures, fleet, measure
 
 
 def find_depot(named: Path | None) -> Path:
-    """The depot to use: the one named, else the one of `make demo`."""
-    depot = named or fleet.ROOT / "build" / "demo" / "depot"
+    """The depot to use: the one named, else the one of `make test`, else the one of `make demo`."""
+    tested = os.environ.get("CONDAFLEET_TEST_DEPOT")
+    depot = named or (Path(tested) if tested else fleet.ROOT / "build" / "demo" / "depot")
     if not (depot / "manifest.json").is_file():
         raise measure.BenchmarkError(
             f"--depot: {depot} has no manifest.json. Accepted: a folder that `condafleet depot build` made. "
@@ -25,7 +27,11 @@ def find_depot(named: Path | None) -> Path:
 def main(argv: list[str]) -> int:
     names = [variant.name for variant in converged.VARIANTS]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--depot", type=Path, help="a depot with the embedded installer; default: build/demo/depot")
+    parser.add_argument(
+        "--depot",
+        type=Path,
+        help="a depot with the embedded installer; default: $CONDAFLEET_TEST_DEPOT, build/demo/depot",
+    )
     parser.add_argument("--nodes", type=int, default=10, help="containers (default 10)")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
     parser.add_argument("--slow-rounds", type=int, default=3, help="rounds that include genuine conda (default 3)")

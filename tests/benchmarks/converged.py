@@ -74,7 +74,6 @@ def peer_variables(depot: dict[str, Any], url: str) -> dict[str, Any]:
     prefix = "/opt/peer"
     wanted = [{"name": one["name"], **one["spec"]} for one in OURS["environments_list"]]
     return {
-        "peer_facts": False,
         "peer_prefix": prefix,
         "peer_stub": "/opt/peer-stub",
         "peer_conda": f"{prefix}/bin/conda",
@@ -184,7 +183,7 @@ def run(
         "machine": {**machine(), "load_before": load_before, "load_after": os.getloadavg()},
         "software": software(manifest),
         "settings": {
-            "nodes": count, "image": "bookworm", "forks": FORKS, "pipelining": True, "gather_facts": False,
+            "nodes": count, "image": fleet.IMAGE, "forks": FORKS, "pipelining": True, "gather_facts": False,
             "strategy": "linear", "rounds": rounds, "slow_rounds": slow_rounds, "yardstick": YARDSTICK,
         },
         "prepared": prepared,
