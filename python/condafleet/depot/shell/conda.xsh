@@ -1,0 +1,1 @@
+# xonsh is not covered by the embedded conda: use `conda run`, or an upstream installer.
