@@ -15,7 +15,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Pa
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 
 # Folders that only root (or the one user whose ROOT this is) may look into: what lies there gets linked.
-PRIVATE = ("pkgs", "wheels", "uv-cache")
+PRIVATE = ("pkgs", "wheels", "uv-cache", "tools")
 OPEN = ("generations", "progress")
 
 FETCHES_AT_ONCE = 4

@@ -1,0 +1,251 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: conda_environment
+short_description: Build an environment from a lock beside the one in use, and switch to it
+version_added: "0.1.0"
+description:
+  - Brings one environment on a node to one of four states, each of them one whole step.
+  - Nothing that a job may be using is changed. An environment is built at a new path (a generation), tested there,
+    and becomes the current one when the link C(PREFIX/envs/NAME) is moved to it.
+  - Jobs that are running stay with the generation that they started on.
+  - No solver runs on the node, and the network is used for O(state=fetched) only.
+  - The states V(fetched), V(built) and V(tested) may take minutes. With C(async) and C(poll=0) on the task the
+    action of this name follows the work and shows how far it is; the task ends when the work has ended.
+author:
+  - condafleet maintainers (@condafleet)
+options:
+  state:
+    description:
+      - V(fetched), every archive of the lock lies in the root's cache, verified by its sha256.
+      - V(built), a new prefix holds exactly the lock's packages, verified and byte-compiled. Nobody uses it yet.
+      - V(tested), the smoke test passed inside it, and its receipt was written.
+      - V(current), C(PREFIX/envs/NAME) leads to it.
+    type: str
+    choices: [fetched, built, tested, current]
+    required: true
+  name:
+    description: The environment's name.
+    type: str
+    required: true
+  prefix:
+    description: The installation's prefix.
+    type: path
+    required: true
+  root:
+    description: The folder for generations and caches, outside the prefix, on a file system of its own choice.
+    type: path
+    required: true
+  target:
+    description: The target that the lock was made for.
+    type: str
+    default: ""
+  lock:
+    description:
+      - Paths on the controller of the pair of lock files, as C(conda_lock) and C(pylock).
+      - The action reads them and gives O(packages), O(digest) and the lock's variables to the node.
+    type: dict
+    suboptions:
+      conda_lock:
+        description: Path of the conda-lock file.
+        type: path
+        required: true
+      pylock:
+        description: Path of the pylock file, where there are wheels.
+        type: path
+  packages:
+    description: The lock's packages. Filled by the action from O(lock).
+    type: list
+    elements: dict
+    default: []
+  digest:
+    description: The lock's digest. Filled by the action from O(lock).
+    type: str
+    default: ""
+  generation:
+    description:
+      - For O(state=current), the finished generation to switch to, such as an earlier one.
+      - Without it the newest finished one of O(digest) is taken.
+    type: str
+  depot_url:
+    description: The depot to fetch from.
+    type: str
+  depot_origins:
+    description: The depot manifest's map of canonical URL prefix to path in the depot.
+    type: dict
+    default: {}
+  tools:
+    description:
+      - The depot manifest's C(tools). Where it holds C(uv) for the platform, wheels are installed by it, else by pip.
+    type: dict
+    default: {}
+  platform:
+    description: The target's platform.
+    type: str
+    choices: [linux-64, linux-aarch64]
+    default: linux-64
+  cuda:
+    description: Whether the target is one for CUDA. A framework that was built for the CPU is an error then.
+    type: bool
+    default: false
+  frameworks:
+    description: The frameworks that the smoke test imports and computes with.
+    type: list
+    elements: str
+    choices: [jax, keras, tensorflow, torch]
+    default: []
+  variables:
+    description: Environment variables that activation sets. Those of the lock are added by the action.
+    type: dict
+    default: {}
+  job:
+    description: Name of the progress file below C(ROOT/progress). Filled by the action.
+    type: str
+  condafleet_version:
+    description: What is written into the receipt. Filled by the action.
+    type: str
+    default: ""
+  lock_timeout:
+    description: Seconds to wait where other work holds the root.
+    type: int
+    default: 60
+  smoke_timeout:
+    description: Seconds that each framework's smoke test may take.
+    type: int
+    default: 600
+attributes:
+  check_mode:
+    description: Says what would be done, package by package, and changes nothing.
+    support: full
+  diff_mode:
+    description: One line a package, or the move of the link.
+    support: full
+  async:
+    description: Supported by the action, which follows the work itself.
+    support: full
+seealso:
+  - module: condafleet.core.conda_facts
+  - module: condafleet.core.plan
+"""
+
+EXAMPLES = r"""
+- name: Fetch what the environment needs
+  condafleet.core.conda_environment:
+    state: fetched
+    name: pytorch
+    prefix: /opt/miniconda3
+    root: /opt/condafleet
+    target: linux-64-cpu
+    lock:
+      conda_lock: locks/pytorch/linux-64-cpu.conda-lock.yml
+      pylock: locks/pytorch/linux-64-cpu.pylock.toml
+    depot_url: http://depot.example/condafleet
+  async: 3600
+  poll: 0
+
+- name: Go back to an earlier generation
+  condafleet.core.conda_environment:
+    state: current
+    name: pytorch
+    prefix: /opt/miniconda3
+    root: /opt/condafleet
+    generation: pytorch-0123456789ab-1
+"""
+
+RETURN = r"""
+generation:
+  description: The generation that the state is about; in check mode the name that it would get.
+  returned: success
+  type: str
+  sample: pytorch-0123456789ab-1
+digest:
+  description: The lock's digest.
+  returned: success
+  type: str
+packages:
+  description: What differs from the current generation, as C(added), C(removed) and C(changed).
+  returned: success
+  type: dict
+details:
+  description: What the step tells besides, such as seconds for each part, or the smoke test's results.
+  returned: success
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.condafleet.core.plugins.module_utils.environment_states import STATES, Request
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["fetched", "built", "tested", "current"], "required": True},
+    "name": {"type": "str", "required": True},
+    "prefix": {"type": "path", "required": True},
+    "root": {"type": "path", "required": True},
+    "target": {"type": "str", "default": ""},
+    "lock": {
+        "type": "dict",
+        "options": {"conda_lock": {"type": "path", "required": True}, "pylock": {"type": "path"}},
+    },
+    "packages": {"type": "list", "elements": "dict", "default": []},
+    "digest": {"type": "str", "default": ""},
+    "generation": {"type": "str"},
+    "depot_url": {"type": "str"},
+    "depot_origins": {"type": "dict", "default": {}},
+    "tools": {"type": "dict", "default": {}},
+    "platform": {"type": "str", "choices": ["linux-64", "linux-aarch64"], "default": "linux-64"},
+    "cuda": {"type": "bool", "default": False},
+    "frameworks": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["jax", "keras", "tensorflow", "torch"],
+        "default": [],
+    },
+    "variables": {"type": "dict", "default": {}},
+    "job": {"type": "str"},
+    "condafleet_version": {"type": "str", "default": ""},
+    "lock_timeout": {"type": "int", "default": 60},
+    "smoke_timeout": {"type": "int", "default": 600},
+}
+
+
+def request_of(params, check):
+    same = ("name", "prefix", "root", "target", "digest", "frameworks", "cuda", "depot_url", "depot_origins", "tools")
+    same += ("platform", "generation", "job", "lock_timeout", "smoke_timeout")
+    return Request(
+        **{key: params[key] for key in same},
+        packages=[Package.from_dict(package) for package in params["packages"]],
+        variables={key: str(value) for key, value in params["variables"].items()},
+        version=params["condafleet_version"],
+        check=check,
+    )
+
+
+def main():
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    if not params["digest"] and not (params["state"] == "current" and params["generation"]):
+        module.fail_json(
+            msg="lock: none is given. Accepted: a pair of lock files. Next: give lock, or packages and digest."
+        )
+    try:
+        outcome = STATES[params["state"]](request_of(params, module.check_mode))
+    except FleetError as error:
+        module.fail_json(msg=error.message)
+    module.exit_json(
+        changed=outcome.changed,
+        generation=outcome.generation,
+        digest=params["digest"],
+        packages=outcome.packages,
+        details=outcome.details,
+        diff={"prepared": outcome.diff} if outcome.diff else {},
+    )
+
+
+if __name__ == "__main__":
+    main()
