@@ -13,6 +13,15 @@ VERDICTS = ("PASS", "SKIP", "ERROR", "FAIL")
 STATES = ("ok", "behind", "unfinished", "drifted", "replaced")
 
 
+# The variables of a host that the action reads: the registered plan, and one for each part that a role has handled.
+READ_BY_REPORT = (
+    "condafleet_plan",
+    "__condafleet_installation",
+    "__condafleet_environments",
+    "__condafleet_validation",
+)
+
+
 def merge(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
     """Return both, mapping by mapping; where both have a value, the newer one."""
     merged = dict(older)
@@ -55,18 +64,55 @@ def host_report(status: str, message: str | None, data: Mapping[str, Any]) -> di
         "installation": installation_report(data),
         "environments": environments_report(data),
         "validation": validation_report(data),
+        "plan": _at(data, "plan") or None,
     }
+
+
+def report_summary(report: Mapping[str, Any]) -> str:
+    """Return one line: how many hosts are what."""
+    counts = ", ".join("%d %s" % (report["fleet"][status], status) for status in STATUSES)
+    return "%d hosts: %s" % (report["fleet"]["hosts"], counts)
+
+
+def host_status(variables: Mapping[str, Any], alive: bool) -> tuple[str, str | None]:
+    """Return (status, message) of a host, from its variables and from whether it still takes part in the run."""
+    planned = _at(variables, "condafleet_plan")
+    if planned.get("unreachable"):
+        return "unreachable", str(planned.get("msg") or "it could not be reached")
+    if planned.get("failed"):
+        return "failed", str(planned.get("msg") or "it could not be planned")
+    if not alive:
+        return "failed", "it failed or was lost after the plan; the output of the run says where"
+    return ("changed" if _at(planned, "plan").get("state") == "pending" else "ok"), None
+
+
+def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
+    """Return a host's data from its variables: the registered plan, and what the roles left since.
+
+    `done` says that the plan was carried out there: its generations are the current ones then.
+    """
+    planned = _at(variables, "condafleet_plan")
+    data: dict[str, Any] = {}
+    if planned.get("conda"):
+        data = {"observed": planned["conda"], "plan": _at(planned, "plan")}
+    if done:
+        data["environments"] = {
+            name: {key: entry[key] for key in ("generation", "digest", "target")}
+            for name, entry in _at(planned, "plan", "environments").items()
+            if entry.get("action") in ("build", "switch")
+        }
+    for part in ("installation", "environments", "validation"):
+        left = _at(variables, "__condafleet_" + part)
+        if left:
+            data[part] = left
+    return data
 
 
 def installation_report(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of the installation: what was observed first, what was done about it since."""
     observed = _at(data, "observed", "installation")
     newer = _at(data, "installation")
-    known = {key: value for key, value in merge(observed, newer).items() if key != "condarc"}
-    plan = _at(data, "plan")
-    if known and plan:
-        known["planned"] = [dict(change) for change in plan.get("installation") or []]
-    return known
+    return {key: value for key, value in merge(observed, newer).items() if key != "condarc"}
 
 
 def environments_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -81,8 +127,8 @@ def environments_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         current = generations.get(seen.get("generation")) or {}
         base = {
             "generation": seen.get("generation"),
-            "digest": current.get("digest"),
-            "target": current.get("target") or entry.get("target"),
+            "digest": current.get("digest") or _at(current, "receipt").get("digest"),
+            "target": current.get("target") or _at(current, "receipt").get("target") or entry.get("target"),
             "state": environment_state(entry, seen, current),
             "why": entry.get("why") or None,
         }
@@ -122,13 +168,27 @@ def validation_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     The verdict is the worst of the environment's frameworks, the figures are the lowest.
     """
-    stored = _at(data, "observed", "validations")
+    stored = _stored_validations(data)
     fresh = _at(data, "validation")
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(set(stored) | set(fresh)):
         frameworks = merge(_frameworks(stored.get(name)), _frameworks(fresh.get(name)))
         if frameworks:
             found[name] = _summary(frameworks)
+    return found
+
+
+def _stored_validations(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the results that were found on the node and still hold: of the generation that is current now."""
+    environments = environments_report(data)
+    found: dict[str, dict[str, Any]] = {}
+    for name, frameworks in _at(data, "observed", "validations").items():
+        current = environments.get(name, {}).get("generation")
+        kept = {
+            key: one for key, one in _frameworks(frameworks).items() if current and one.get("generation") == current
+        }
+        if kept:
+            found[name] = kept
     return found
 
 

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the report of a run, on the controller. Documented in plugins/modules/report.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.condafleet.core.plugins.module_utils.results import (
+    READ_BY_REPORT,
+    build_report,
+    host_data,
+    host_status,
+    report_summary,
+)
+
+COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class ActionModule(ActionBase):
+    """Reads what the earlier steps left in the hosts' variables; touches no node."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, args = self.validate_argument_spec(
+            {
+                "path": {"type": "str", "required": True},
+                "started": {"type": "str"},
+                "hosts": {"type": "list", "elements": "str"},
+            }
+        )
+        path = os.path.abspath(os.path.expanduser(args["path"]))
+        if os.path.isdir(path):
+            raise AnsibleActionFail(
+                "path: %s is not accepted, it is a folder. Accepted: a file. "
+                "Next: set condafleet_report_path to a file, such as report.json." % path
+            )
+        report = self._report(variables, args)
+        # A report is no part of the fleet's state: it holds times, and must not make a converged run "changed".
+        result.update(changed=False, path=path, report=report, summary=report_summary(report))
+        if not self._task.check_mode:
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write_whole(path, json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+            except OSError as error:
+                raise AnsibleActionFail(
+                    "path: %s can't be written: %s. Accepted: a file in a folder that you may write to. "
+                    "Next: set condafleet_report_path." % (path, error.strerror)
+                ) from error
+        return result
+
+    def _report(self, variables: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
+        everyone = args["hosts"] or variables.get("ansible_play_hosts_all") or []
+        alive = set(variables.get("ansible_play_hosts") or [])
+        hosts: dict[str, Any] = {}
+        for name in everyone:
+            known = variables["hostvars"][name]
+            left = {key: known[key] for key in READ_BY_REPORT if key in known}
+            status, message = host_status(left, name in alive)
+            done = name in alive and not self._task.check_mode
+            hosts[name] = {"status": status, "message": message, "data": host_data(left, done)}
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return build_report(hosts, args["started"] or now, now, collection_version(COLLECTION))
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file at once, readable by all: a reader sees the old one or the new one."""
+    handle, name = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def collection_version(folder: str) -> str:
+    """Return the collection's version: a clone and a wheel have galaxy.yml, a tarball MANIFEST.json."""
+    for name, pattern in (("galaxy.yml", r"^version:\s*(\S+)"), ("MANIFEST.json", r'"version":\s*"([^"]+)"')):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as stream:
+                found = re.search(pattern, stream.read(), re.MULTILINE)
+        except OSError:
+            continue
+        if found:
+            return found.group(1)
+    return "unknown"

@@ -1,0 +1,104 @@
+"""The verbs `depot build | verify | serve | list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from condafleet import depot
+from condafleet.cli import options as opt
+from condafleet.cli.output import Output, write_whole
+from condafleet.cli.progress import Progress
+from condafleet.errors import InputError
+
+Sha256Option = Annotated[str | None, typer.Option("--sha256", help="The sha256 that manifest.json must have.")]
+DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The depot's folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to an app."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group.command("build", help="Make a depot.")(build)
+    group.command("verify", help="Read every byte of a depot, and compare it with its manifest.")(verify)
+    group.command("serve", help="Serve a depot over HTTP: on this machine only, unless told otherwise.")(serve)
+    group.command("list", help="Say what a depot holds.")(show)
+    app.add_typer(group, name="depot", help="Make, check, serve and list depots.")
+
+
+def build(
+    embedded: Annotated[
+        Path | None,
+        typer.Option("--embedded", metavar="DIR", help="From the Python package index and this machine's Python."),
+    ] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option("--cache-dir", metavar="DIR", help="What is kept between builds.")
+    ] = None,
+    sha256_file: Annotated[
+        Path | None, typer.Option("--sha256-file", metavar="FILE", help="Write the manifest's sha256 there too.")
+    ] = None,
+    json_file: opt.JsonOption = None,
+) -> None:
+    """Build a depot, and print the two lines that an inventory needs."""
+    if embedded is None:
+        raise InputError("depot build: nothing says what to build. Accepted: --embedded DIR. Nothing was changed.")
+    output = Output(json_file)
+    output.prepare()
+    with Progress(output.errors) as progress:
+        made = depot.build_embedded(embedded, cache_dir=cache_dir, progress=progress.tell)
+    url = made.path.absolute().as_uri()
+    if sha256_file is not None:
+        write_whole(sha256_file, made.manifest_sha256 + "\n")
+    output.show(f"{made.kind} depot for {made.platform}: {made.files} files, {size(made.bytes)}, in {made.path}")
+    output.show(f'depot_url: "{url}"\ndepot_sha256: "{made.manifest_sha256}"')
+    output.data(
+        {
+            "path": str(made.path),
+            "depot_url": url,
+            "depot_sha256": made.manifest_sha256,
+            "kind": made.kind,
+            "platform": made.platform,
+            "files": made.files,
+            "bytes": made.bytes,
+        }
+    )
+
+
+def size(count: int) -> str:
+    """Return a size as people read it: decimal units."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit != "MB" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def verify(directory: DirectoryArgument, sha256: Sha256Option = None, json_file: opt.JsonOption = None) -> None:
+    """Check a depot, byte by byte."""
+    output = Output(json_file)
+    output.prepare()
+    with Progress(output.errors) as progress:
+        found = depot.verify(directory, expected_sha256=sha256, progress=progress.tell)
+    output.show(str(found))
+
+
+def serve(
+    directory: DirectoryArgument,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8080,
+) -> None:
+    """Serve a depot until Ctrl-C."""
+
+
+def show(
+    url: Annotated[str, typer.Argument(metavar="DIR_OR_URL", help="A folder, file:///… or http(s)://…")],
+    sha256: Sha256Option = None,
+    json_file: opt.JsonOption = None,
+) -> None:
+    """List a depot."""
+    output = Output(json_file)
+    output.prepare()
+    found = depot.open_depot(url, expected_sha256=sha256)
+    output.show(str(found))

@@ -1,0 +1,56 @@
+"""What the exit status says; scripts rely on it. Pure."""
+
+from __future__ import annotations
+
+from condafleet.errors import CondafleetError, InputError, RunInterruptedError
+from condafleet.results import FleetResult, HostResult
+
+FINE = 0
+NODE_FAILED = 1
+BAD_INPUT = 2
+STALE = 3
+UNREACHABLE = 4
+NOT_VALID = 5
+INTERRUPTED = 130
+
+BAD_VERDICTS = ("FAIL", "ERROR")
+
+
+def exit_code(result: FleetResult, verb: str, *, check: bool = False) -> int:
+    """Return the exit status for a run that came to its end.
+
+    A failed node says more than one that could not be reached, and both say more than a verdict of the validation.
+    """
+    if any(not _failed_validation(result.hosts[name]) for name in result.failed):
+        return NODE_FAILED
+    if result.unreachable:
+        return UNREACHABLE
+    if result.failed:
+        return NOT_VALID
+    if verb in ("provision", "validate") and any(_bad(host.validation) for host in result.hosts.values()):
+        return NOT_VALID
+    if verb == "status" and any(host.state != "ok" for host in result.hosts.values()):
+        return STALE
+    if verb == "lock" and check and (result.changed or _unlocked(result)):
+        return STALE
+    return FINE
+
+
+def error_code(error: CondafleetError) -> int:
+    """Return the exit status for a run that could not be done."""
+    if isinstance(error, RunInterruptedError):
+        return INTERRUPTED
+    return BAD_INPUT if isinstance(error, InputError) else NODE_FAILED
+
+
+def _failed_validation(host: HostResult) -> bool:
+    """Say whether a host failed because of a verdict of this run (and not of one that was stored before)."""
+    return _bad(HostResult(host.name, "failed", data={"validation": host.data.get("validation", {})}).validation)
+
+
+def _bad(validation: dict[str, dict[str, object]]) -> bool:
+    return any(one["verdict"] in BAD_VERDICTS for one in validation.values())
+
+
+def _unlocked(result: FleetResult) -> bool:
+    return any(one.get("state") != "reused" for targets in result.locks.values() for one in targets.values())

@@ -1,0 +1,97 @@
+"""Where results go: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from condafleet.cli import tables
+from condafleet.errors import InputError
+from condafleet.results import FleetResult
+
+PLAIN_WIDTH = 160  # columns, where there is no terminal that has a width
+
+
+def console(*, errors: bool = False) -> Console:
+    """Return a console on stdout or stderr, wide enough for messages where it is no terminal."""
+    stream = sys.stderr if errors else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+class Output:
+    """Writes results. With `--json -`, JSON is all that stdout gets, and everything else goes to stderr."""
+
+    def __init__(self, json_file: str | None = None) -> None:
+        self.json_file = json_file
+        self.errors = console(errors=True)
+        self.tables = self.errors if json_file == "-" else console()
+
+    def prepare(self) -> None:
+        """Refuse a JSON file that can't be written. Raises InputError."""
+        if self.json_file in (None, "-"):
+            return
+        path = Path(str(self.json_file)).absolute()
+        if path.is_dir():
+            raise InputError(f"--json: {self.json_file} is a folder. Accepted: a file, or -. Nothing was changed.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"--json: {self.json_file} can't be written ({error.strerror}). Accepted: a file, or -. "
+                "Nothing was changed."
+            ) from error
+
+    def result(self, result: FleetResult, verb: str) -> None:
+        """Show the result of a run."""
+        report = result.report()
+        tasks = {name: host.task for name, host in result.hosts.items() if host.task}
+        if verb == "lock":
+            self.show(tables.locks(result.locks))
+            report = {"schema_version": 1, "locks": dict(result.locks)}
+            if not result.ok:
+                self.show(tables.hosts(result.report(), tasks))
+        else:
+            self.report(report, tasks)
+        self.data(report)
+
+    def report(self, report: dict[str, Any], tasks: dict[str, str] | None = None) -> None:
+        """Show a report as tables."""
+        self.show(tables.hosts(report, tasks or {}))
+        if any(host["validation"] for host in report["hosts"].values()):
+            self.show(tables.validation(report))
+        self.show(tables.summary(report))
+
+    def show(self, what: RenderableType) -> None:
+        """Show something to people."""
+        self.tables.print(what)
+
+    def data(self, data: Any) -> None:
+        """Write data as JSON, if it was asked for."""
+        if self.json_file is None:
+            return
+        text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
+        if self.json_file == "-":
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            write_whole(Path(self.json_file), text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file at once: a reader sees the old one or the new one."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

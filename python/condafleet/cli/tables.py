@@ -1,0 +1,89 @@
+"""A report as tables. Pure: data in, something to print out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+WORST_FIRST = ("failed", "unreachable", "changed", "ok")
+STYLES = {
+    "failed": "bold red",
+    "unreachable": "bold red",
+    "changed": "yellow",
+    "ok": "green",
+    "PASS": "green",
+    "SKIP": "yellow",
+    "ERROR": "bold red",
+    "FAIL": "bold red",
+}
+
+
+def hosts(report: Mapping[str, Any], tasks: Mapping[str, str]) -> Table:
+    """Return the table of hosts, worst first; those that failed with task and message."""
+    table = _table("host", "status", "environments", "what happened")
+    for name, host in sorted(report["hosts"].items(), key=lambda item: (WORST_FIRST.index(item[1]["status"]), item[0])):
+        where = f"{tasks[name]}: " if name in tasks else ""
+        what = where + (host["message"] or "")
+        table.add_row(name, _word(host["status"]), _environments(host["environments"]), what)
+    return table
+
+
+def _environments(environments: Mapping[str, Any]) -> str:
+    parts = []
+    for name, entry in sorted(environments.items()):
+        target = f" ({entry['target']})" if entry.get("target") else ""
+        state = f" {entry['state']}" if entry.get("state", "ok") != "ok" else ""
+        parts.append(f"{name}{target}{state}")
+    return ", ".join(parts)
+
+
+def validation(report: Mapping[str, Any]) -> Table:
+    """Return the table of verdicts: one row for each framework of each environment."""
+    table = _table("host", "environment", "framework", "verdict", "accuracy", "images/s", "why")
+    for name, host in sorted(report["hosts"].items()):
+        for environment, entry in sorted(host["validation"].items()):
+            for framework, one in sorted(entry["frameworks"].items()):
+                table.add_row(
+                    name,
+                    environment,
+                    framework,
+                    _word(str(one.get("verdict", "ERROR"))),
+                    _figure(one.get("test_accuracy"), "{:.4f}"),
+                    _figure(one.get("images_per_second"), "{:,.0f}"),
+                    str(one.get("reason") or one.get("message") or ""),
+                )
+    return table
+
+
+def locks(found: Mapping[str, Any]) -> Table:
+    """Return the table of locks."""
+    table = _table("environment", "target", "lock", "digest")
+    for environment, targets in sorted(found.items()):
+        for target, entry in sorted(targets.items()):
+            table.add_row(environment, target, str(entry.get("state", "")), str(entry.get("digest") or "")[:12])
+    return table
+
+
+def summary(report: Mapping[str, Any]) -> Text:
+    """Return the last line: how many of what."""
+    fleet = report["fleet"]
+    counts = ", ".join(f"{fleet[word]} {word}" for word in ("ok", "changed", "failed", "unreachable"))
+    return Text(f"{fleet['hosts']} hosts: {counts}")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column == "host")
+    return table
+
+
+def _word(word: str) -> Text:
+    return Text(word, style=STYLES.get(word, ""))
+
+
+def _figure(value: Any, form: str) -> str:
+    return form.format(value) if isinstance(value, int | float) else "-"
