@@ -13,6 +13,8 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+
 FORMAT = 1
 CONDA_LOCK_VERSION = 1
 PYLOCK_VERSION = "1.0"
@@ -22,7 +24,7 @@ _MD5 = re.compile(r"^[0-9a-f]{32}$")
 _CONDA_ENDINGS = (".conda", ".tar.bz2")
 
 
-class LockFileError(ValueError):
+class LockFileError(FleetError):
     """A lock file says something that can't be installed safely; the message names the entry."""
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
 
 SHA = "a" * 64

@@ -1,0 +1,174 @@
+# Copyright condafleet maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What an environment's spec asks for, in one normal form: the same request always looks the same.
+
+Pure: takes documents that are parsed already and returns data. The solver takes only this form.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+
+# Anaconda's own channels: their terms of service have to be accepted by the user.
+_ANACONDA_NAMES = ("defaults", "nodefaults", "anaconda", "main", "r", "msys2", "pkgs/main", "pkgs/r", "pkgs/msys2")
+_ANACONDA_HOSTS = ("repo.anaconda.com", "repo.continuum.io", "conda.anaconda.org/anaconda", "conda.anaconda.org/main")
+
+# environment.yml has further keys that say nothing about packages.
+_KEYS = ("name", "prefix", "channels", "dependencies", "conda", "pip", "variables", "platforms")
+_PROJECT = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]*\])?\s*(?:[<>=!~(;].*)?$")
+_SECRET = re.compile(r"(?<=://)[^/@]+@|/t/[^/]+(?=/)")
+
+
+class SpecError(FleetError):
+    """A spec can't be locked as it is written; the message names the environment and the entry."""
+
+
+def normalise(
+    environment: str,
+    document: Any,
+    *,
+    variables: Optional[Mapping[str, Any]] = None,
+    channels: Optional[Sequence[str]] = None,
+) -> Dict[str, Any]:
+    """`{conda: [..], pip: [..], channels: [..], variables: {..}}` of an environment.yml or of inline lists.
+
+    `variables` and `channels` are the declaration's; they add to and replace what the document says.
+    """
+    where = "environments_list: {0}".format(environment)
+    if not isinstance(document, Mapping):
+        raise SpecError(
+            "{0}: spec is {1}, not a mapping. Accepted: an environment.yml with dependencies:, or lists conda: and "
+            "pip:. Next: correct the spec.".format(where, type(document).__name__)
+        )
+    unknown = sorted(str(key) for key in document if key not in _KEYS)
+    if unknown:
+        raise SpecError(
+            "{0}: spec has {1!r}, which is not known. Accepted: {2}. Next: correct the spelling.".format(
+                where, unknown[0], ", ".join(_KEYS)
+            )
+        )
+    conda: List[Any] = []
+    pip: List[Any] = list(_list(document, "pip", where))
+    for entry in [*_list(document, "dependencies", where), *_list(document, "conda", where)]:
+        if isinstance(entry, Mapping) and list(entry) == ["pip"]:
+            pip += _list(entry, "pip", where)
+        else:
+            conda.append(entry)
+    merged = dict(_variables(document.get("variables"), where))
+    merged.update(_variables(variables, where))
+    chosen = list(channels) if channels else _list(document, "channels", where)
+    spec = {
+        "conda": sorted({_conda_spec(entry, where) for entry in conda}),
+        "pip": sorted({_requirement(entry, where) for entry in pip}),
+        "channels": [_text(channel, where + ": channels") for channel in chosen],
+        "variables": merged,
+    }
+    if not spec["conda"]:
+        raise SpecError(
+            "{0}: spec names no conda package. Accepted: at least a Python. Next: add for example 'python=3.11' to "
+            "dependencies: or conda:.".format(where)
+        )
+    return spec
+
+
+def check_channels(environment: str, spec: Mapping[str, Any], channels: Sequence[str], tos: str) -> List[str]:
+    """The channels to solve from, in order. Anaconda's are refused unless their terms are accepted."""
+    inner = [found for found in map(_channel_in, spec["conda"]) if found]
+    for channel in [*channels, *inner]:
+        if tos != "accept" and is_anaconda(channel):
+            hint = "Drop it: only the declared channels are used. " if channel == "nodefaults" else ""
+            raise SpecError(
+                "environments_list: {0}: channel {1!r} is under Anaconda's terms of service, which are not accepted "
+                "(miniconda_tos: {2}). Accepted: conda-forge or another channel, or miniconda_tos: accept. Next: {3}"
+                "Replace the channel, or accept the terms.".format(environment, without_secrets(channel), tos, hint)
+            )
+    expanded: List[str] = []
+    for channel in channels:
+        if channel == "defaults":
+            expanded += ["https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r"]
+        elif channel != "nodefaults":
+            expanded.append(channel)
+    return expanded
+
+
+def _channel_in(entry: str) -> Optional[str]:
+    """The channel that one conda spec asks for, as in `channel::name` or `name[channel=channel]`."""
+    if "::" in entry:
+        return entry.split("::", 1)[0]
+    found = re.search(r"\bchannel\s*=\s*['\"]?([^'\",\]]+)", entry)
+    return found.group(1) if found else None
+
+
+def is_anaconda(channel: str) -> bool:
+    """Whether a channel, by name or URL, is one of Anaconda's own."""
+    plain = without_secrets(channel).rstrip("/").lower()
+    place = re.sub(r"^[a-z]+://", "", plain)
+    return plain in _ANACONDA_NAMES or any(place == host or place.startswith(host + "/") for host in _ANACONDA_HOSTS)
+
+
+def without_secrets(url: str) -> str:
+    """A URL without user, password or conda token: they never reach a lock, a digest or a message."""
+    return _SECRET.sub("", url)
+
+
+def pair_of(spec: Any) -> Optional[Dict[str, str]]:
+    """The two paths, where a spec is a pair of locks (`x.conda-lock.yml`, or both by name), else None."""
+    if isinstance(spec, str) and spec.endswith(".conda-lock.yml"):
+        return {"conda_lock": spec, "pylock": spec[: -len(".conda-lock.yml")] + ".pylock.toml"}
+    if isinstance(spec, Mapping) and "conda_lock" in spec:
+        conda_lock = str(spec["conda_lock"])
+        stem = conda_lock[: -len(".conda-lock.yml")] if conda_lock.endswith(".conda-lock.yml") else conda_lock
+        return {"conda_lock": conda_lock, "pylock": str(spec.get("pylock") or stem + ".pylock.toml")}
+    return None
+
+
+def _list(document: Mapping[str, Any], key: str, where: str) -> List[Any]:
+    value = document.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise SpecError("{0}: {1} is {2!r}. Accepted: a list. Next: correct the spec.".format(where, key, value))
+    return list(value)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise SpecError("{0}: {1!r} is no text. Next: correct the spec.".format(where, value))
+    return " ".join(value.split())
+
+
+def _conda_spec(entry: Any, where: str) -> str:
+    text = _text(entry, where + ": conda")
+    if text.startswith(("http://", "https://", "file:", "/", "@")):
+        raise SpecError(
+            "{0}: conda: {1!r} is a place. Accepted: a package name with a version, as in 'python=3.11'. "
+            "Next: name the package.".format(where, without_secrets(text))
+        )
+    return text
+
+
+def _requirement(entry: Any, where: str) -> str:
+    text = _text(entry, where + ": pip")
+    if not _PROJECT.match(text):
+        raise SpecError(
+            "{0}: pip: {1!r} is not accepted. Accepted: a project with a version, as in 'torch>=2.4' (no options, "
+            "files, URLs or repositories). Next: list the projects themselves.".format(where, without_secrets(text))
+        )
+    return text
+
+
+def _variables(value: Any, where: str) -> Dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise SpecError("{0}: variables is {1!r}. Accepted: a mapping.".format(where, value))
+    for name, text in value.items():
+        if not re.match(r"^[A-Za-z_][A-Za-z0-9_]*$", str(name)) or isinstance(text, (Mapping, list, bool, type(None))):
+            raise SpecError(
+                "{0}: variables: {1!r}: {2!r} is not accepted. Accepted: NAME: text or number. Next: put the value in "
+                "quotes.".format(where, name, text)
+            )
+    return {str(name): str(text) for name, text in value.items()}

@@ -1,0 +1,103 @@
+"""Locks for a whole declaration: reused where nothing changed, made where they are missing or stale."""
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from condafleet.errors import LockError
+from condafleet.lock.child import run_child
+
+
+@dataclass(frozen=True)
+class LockState:
+    """`state`: reused, made; with check=True nothing is made and it is reused, missing or stale."""
+
+    environment: str
+    target: str
+    state: str
+    digest: str | None
+    conda_lock: Path
+    pylock: Path
+    packages: Mapping[str, list[dict[str, Any]]]
+
+
+def lock_all(
+    environments: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Mapping[str, Any]],
+    locks_dir: str | Path,
+    *,
+    channels: Sequence[str] = ("conda-forge",),
+    tos: str = "decline",
+    depot: Mapping[str, Any] | None = None,
+    update: bool = False,
+    check: bool = False,
+    timeout: float = 3600,
+    progress: Callable[[str], None] | None = None,
+    spec_folders: Sequence[str | Path] = (),
+) -> list[LockState]:
+    """Each environment for each of its targets. `environments` are entries of environments_list.
+
+    Relative specs are looked for in `spec_folders`, in order. `packages` is the difference to the lock that was
+    there before. Raises LockError; then nothing was written.
+    """
+    depot = depot if depot and depot.get("url") else None
+    try:
+        wants = [
+            want
+            for entry in environments
+            for want in lockdir.wanted(
+                lockdir.with_spec_found(entry, [str(folder) for folder in spec_folders]),
+                targets,
+                str(Path(locks_dir).absolute()),
+                read_yaml=yaml.safe_load,
+                channels=channels,
+                tos=tos,
+                sources="depot" if depot else "upstream",
+            )
+        ]
+        before = [_look(want) for want in wants]
+    except FleetError as error:
+        raise LockError(error.message) from error
+    to_make = [
+        want
+        for want, found in zip(wants, before, strict=True)
+        if not want.given and (update or found.state != "reused")
+    ]
+    if to_make and not check:
+        request = {
+            "schema_version": 1,
+            "solves": [asdict(want) for want in to_make],
+            "depot": dict(depot) if depot else None,
+            "timeout": timeout,
+        }
+        run_child(request, timeout=timeout, progress=progress)
+    made = set() if check else {(want.environment, want.target) for want in to_make}
+    return [
+        _state(want, found, (want.environment, want.target) in made) for want, found in zip(wants, before, strict=True)
+    ]
+
+
+def _look(want: lockdir.Wanted) -> lockdir.Found:
+    return lockdir.look(want, read_yaml=yaml.safe_load, read_toml=tomllib.loads)
+
+
+def _state(want: lockdir.Wanted, before: lockdir.Found, made: bool) -> LockState:
+    after = _look(want) if made else before
+    old = before.lock.packages if before.lock else ()
+    new = after.lock.packages if after.lock else ()
+    current = after.state == "reused" and after.lock is not None
+    return LockState(
+        environment=want.environment,
+        target=want.target,
+        state="made" if made else before.state,
+        digest=lockfile.digest(after.lock) if current and after.lock else None,
+        conda_lock=Path(want.conda_lock),
+        pylock=Path(want.pylock),
+        packages=lockfile.difference(old, new),
+    )

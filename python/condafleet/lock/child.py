@@ -1,0 +1,89 @@
+"""Run the solver in a process of its own: it may abort, take long or print, and this process is none the worse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+from condafleet.errors import LockError
+
+
+def run_child(
+    request: Mapping[str, Any], *, timeout: float, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """The child's answer. Raises LockError with the child's own message, or when `timeout` seconds have passed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "condafleet.lock"],
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    said: list[str] = []
+    reader = threading.Thread(target=_follow, args=(process.stderr, said, progress), daemon=True)
+    reader.start()
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _end(process)
+
+    watch = threading.Timer(timeout, stop)
+    watch.start()
+    try:
+        assert process.stdin  # noqa: S101 - both pipes were asked for above
+        assert process.stdout  # noqa: S101
+        try:
+            process.stdin.write(json.dumps(request))
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it ended early; its answer or its last lines say why
+        text = process.stdout.read()
+        code = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        watch.cancel()
+    reader.join(timeout=5)
+    if late.is_set():
+        raise LockError(
+            f"environments: locking was not done within {timeout:.0f} s. Next: try again, or give a longer limit. "
+            "Nothing was written."
+        )
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        last = "\n".join(said[-10:]) or "it said nothing"
+        raise LockError(f"environments: the solver ended with code {code} and no answer:\n{last}") from error
+    if "error" in answer:
+        raise LockError(str(answer["error"]))
+    return answer
+
+
+def _environment() -> dict[str, str]:
+    """The child finds the same modules as this process, wherever these came from."""
+    # …/ansible_collections/condafleet/core/plugins/module_utils/lockfile.py, as it was found, links unresolved.
+    collections = os.path.abspath(lockfile.__file__).rsplit("/ansible_collections/", 1)[0]  # noqa: PTH100
+    paths = [*(os.path.abspath(path) for path in sys.path if path), collections]  # noqa: PTH100
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
+
+
+def _follow(stream: Any, said: list[str], progress: Callable[[str], None] | None) -> None:
+    for line in stream:
+        said.append(line.rstrip("\n"))
+        if progress:
+            progress(said[-1])
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    # The solver's own children too: they share its session.
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)

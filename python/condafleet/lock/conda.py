@@ -1,0 +1,118 @@
+"""Solve the conda part with py-rattler. Runs in the child process only (see __main__)."""
+
+import datetime
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from rattler import (
+    BuildString,
+    Channel,
+    Gateway,
+    GenericVirtualPackage,
+    MatchSpec,
+    PackageName,
+    RepoDataRecord,
+    SourceConfig,
+    Subdir,
+    Version,
+    solve,
+)
+from rattler.exceptions import SolverError
+
+from condafleet.errors import LockError
+from condafleet.lock.sources import Sources
+
+# Kernel and CPU are no part of a target: what the oldest supported enterprise Linux has is assumed.
+_KERNEL = "4.18"
+_ARCHSPEC = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
+
+
+def virtual_packages(definition: dict[str, str]) -> list[GenericVirtualPackage]:
+    """What conda would detect on a node of the target, were it the least one."""
+    found = [("__unix", "0", "0"), ("__linux", _KERNEL, "0")]
+    if definition.get("glibc"):
+        found.append(("__glibc", definition["glibc"], "0"))
+    if definition.get("cuda"):
+        found.append(("__cuda", definition["cuda"], "0"))
+    if definition["platform"] in _ARCHSPEC:
+        found.append(("__archspec", "1", _ARCHSPEC[definition["platform"]]))
+    return [GenericVirtualPackage(PackageName(n), Version(v), BuildString(b)) for n, v, b in found]
+
+
+async def solve_conda(
+    environment: str, target: str, definition: dict[str, str], specs: Sequence[str], sources: Sources, timeout: float
+) -> list[dict[str, Any]]:
+    """The records of the solution, sorted by name: the solver's own order differs from run to run."""
+    platform = definition["platform"]
+    cache = Path(platformdirs.user_cache_dir("condafleet")) / "repodata"
+    cache.mkdir(parents=True, exist_ok=True)
+    # A depot is near, and may be built again at the same place: never trust what was read earlier.
+    config = SourceConfig(cache_action="no-cache") if sources.depot_url else SourceConfig()
+    try:
+        records = await solve(
+            [Channel(channel) for channel in sources.channels],
+            [match_spec(environment, text, in_depot=sources.depot_url is not None) for text in specs],
+            gateway=Gateway(cache_dir=cache, default_config=config),
+            platforms=[Subdir(platform), Subdir("noarch")],
+            virtual_packages=virtual_packages(definition),
+            timeout=datetime.timedelta(seconds=timeout),
+            channel_relations="disabled",
+        )
+    except SolverError as error:
+        raise LockError(
+            f"environments_list: {environment}: the conda part can't be solved for target {target!r} "
+            f"({_shown(definition)}) from {', '.join(map(sources.canonical, sources.channels)) or 'no channel'}:\n"
+            f"{str(error).strip()}\nNext: loosen the spec, add a channel, or change the target. Nothing was written."
+        ) from error
+    except Exception as error:
+        raise LockError(
+            f"environments_list: {environment}: the channels of the conda part can't be read for target {target!r}: "
+            f"{error}. Accepted: channels that can be reached. Next: correct the channels, or declare a depot. "
+            "Nothing was written."
+        ) from error
+    return sorted((_plain(record, sources) for record in records), key=lambda record: record["name"])
+
+
+def match_spec(environment: str, text: str, *, in_depot: bool) -> MatchSpec:
+    """One entry of a spec. A depot has its own channel, so the channel that an entry asks for is dropped there."""
+    if in_depot:
+        text = text.split("::", 1)[-1]
+    # conda's own name=version=build; rattler wants blanks where the build is a pattern.
+    parts = re.match(r"^([A-Za-z0-9_.-]+)=([^=\s]+)=([^=\s]*\*[^=\s]*)$", text)
+    if parts:
+        text = " ".join(parts.groups())
+    try:
+        return MatchSpec(text)
+    except Exception as error:
+        raise LockError(
+            f"environments_list: {environment}: conda: {text!r} is not accepted: {error}. Accepted: 'name', "
+            "'name=version', 'name>=version', 'name=version=build'. Next: correct it."
+        ) from error
+
+
+def _plain(record: RepoDataRecord, sources: Sources) -> dict[str, Any]:
+    name = record.name.normalized
+    if not record.sha256 or not record.md5:
+        raise LockError(
+            f"channel of {record.file_name}: it gives no {'md5' if record.sha256 else 'sha256'} for this package. "
+            "Accepted: channels with both hashes. Next: index the channel again."
+        )
+    sha256 = record.sha256.hex()
+    sources.size_of(str(record.url), sha256)
+    return {
+        "name": name,
+        "version": str(record.version),
+        "build": str(record.build),
+        "subdir": record.subdir,
+        "url": sources.canonical(str(record.url)),
+        "sha256": sha256,
+        "md5": record.md5.hex(),
+        "depends": sorted(record.depends),
+    }
+
+
+def _shown(definition: dict[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in sorted(definition.items()))

@@ -1,0 +1,127 @@
+"""The pair of files: their text, and their writing, both or neither."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import yaml
+
+from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+
+HEADER = "# Made by condafleet. Edited by hand it is refused: change the spec and lock again.\n"
+
+
+@dataclass(frozen=True)
+class LockPair:
+    """One solved environment for one target: the lock as data, and both files' text."""
+
+    lock: lockfile.Lock
+    digest: str
+    conda_lock: str
+    pylock: str
+
+
+def make_pair(
+    *,
+    environment: str,
+    target: str,
+    platform: str,
+    channels: Sequence[str],
+    inputs_digest: str,
+    variables: Mapping[str, str],
+    records: Sequence[Mapping[str, Any]],
+    wheels: Sequence[Mapping[str, Any]],
+) -> LockPair:
+    """Both texts. The same solution gives the same bytes."""
+    pylock = _pylock(records, wheels)
+    custom = {
+        "created_by": "condafleet",
+        "digest": "",
+        "environment": environment,
+        "inputs_digest": inputs_digest,
+        "target": target,
+        "variables": json.dumps(dict(variables), sort_keys=True),
+    }
+    conda_lock = {
+        "version": lockfile.CONDA_LOCK_VERSION,
+        "metadata": {
+            "content_hash": {platform: inputs_digest},
+            "channels": [{"url": channel, "used_env_vars": []} for channel in channels],
+            "platforms": [platform],
+            "sources": [],
+            "custom_metadata": custom,
+        },
+        "package": [_conda_entry(record, platform) for record in sorted(records, key=lambda record: record["name"])],
+    }
+    # Read back as a node's side will: what can't be parsed is never written.
+    lock = lockfile.parse(conda_lock, pylock)
+    custom["digest"] = lockfile.digest(lock)
+    return LockPair(
+        lock=lock,
+        digest=custom["digest"],
+        conda_lock=HEADER + yaml.safe_dump(conda_lock, sort_keys=False, width=1000),
+        pylock=HEADER + tomli_w.dumps(pylock),
+    )
+
+
+def write_pair(pair: LockPair, conda_lock: Path, pylock: Path) -> None:
+    """Both files, or neither: the texts are complete on disk before the first name changes."""
+    conda_lock.parent.mkdir(parents=True, exist_ok=True)
+    ready: list[tuple[str, Path]] = []
+    try:
+        for text, path in ((pair.pylock, pylock), (pair.conda_lock, conda_lock)):
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            ready.append((name, path))
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+        # A crash between the two leaves a pair whose digest does not fit: it is refused, never installed.
+        for name, path in ready:
+            Path(name).replace(path)
+    finally:
+        for name, _ in ready:
+            Path(name).unlink(missing_ok=True)
+
+
+def _conda_entry(record: Mapping[str, Any], platform: str) -> dict[str, Any]:
+    depends: dict[str, str] = {}
+    for entry in record["depends"]:
+        name, _, version = entry.partition(" ")
+        depends[name] = ",".join(filter(None, (depends.get(name, ""), version.strip())))
+    return {
+        "name": record["name"],
+        "version": record["version"],
+        "manager": "conda",
+        "platform": platform,
+        "dependencies": depends,
+        "url": record["url"],
+        "hash": {"md5": record["md5"], "sha256": record["sha256"]},
+        "category": "main",
+        "optional": False,
+    }
+
+
+def _pylock(records: Sequence[Mapping[str, Any]], wheels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {"lock-version": lockfile.PYLOCK_VERSION, "created-by": "condafleet"}
+    python = next((str(record["version"]) for record in records if record["name"] == "python"), None)
+    if python:
+        document["requires-python"] = "==" + ".".join(python.split(".")[:2]) + ".*"
+    document["packages"] = [
+        {"name": wheel["name"], "version": wheel["version"], "wheels": [_wheel(wheel)]}
+        for wheel in sorted(wheels, key=lambda wheel: str(wheel["name"]))
+    ]
+    return document
+
+
+def _wheel(wheel: Mapping[str, Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"url": wheel["url"]}
+    if wheel["size"] is not None:
+        entry["size"] = wheel["size"]
+    return {**entry, "hashes": {"sha256": wheel["sha256"]}}
