@@ -24,8 +24,9 @@ def write_atomic(
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-            # Owner first: a change of owner may clear mode bits.
-            if owner != -1 or group != -1:
+            # Owner first: a change of owner may clear mode bits. An unneeded change may be refused.
+            status = os.fstat(stream.fileno())
+            if owner not in (-1, status.st_uid) or group not in (-1, status.st_gid):
                 os.fchown(stream.fileno(), owner, group)
             if mode is not None:
                 os.fchmod(stream.fileno(), mode)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that is on a node, in one reading: files only, no conda, no driver, no network."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments
+from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
+from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
+from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
+
+SCHEMA_VERSION = 1
+
+
+def observe(
+    prefix: str,
+    root: str,
+    users: Sequence[str] = (),
+    environments: Optional[Sequence[str]] = None,
+    system_root: str = "/",
+) -> Dict[str, Any]:
+    """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at."""
+    found, generations = observe_environments(prefix, root, environments)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "node": observe_node([prefix, root]),
+        "installation": observe_installation(prefix),
+        "environments": found,
+        "generations": generations,
+        "shells": observe_shells(prefix, users, system_root),
+        "validations": observe_validations(root, environments),
+    }
+
+
+def observe_validations(root: str, environments: Optional[Sequence[str]] = None) -> Dict[str, Dict[str, Any]]:
+    """{environment: {framework: the stored result}} from ROOT/validation/ENV/FRAMEWORK/result.json."""
+    home = os.path.join(root, "validation")
+    results: Dict[str, Dict[str, Any]] = {}
+    for name in _folders(home):
+        if environments is not None and name not in environments:
+            continue
+        for framework in _folders(os.path.join(home, name)):
+            stored = files.read_json(os.path.join(home, name, framework, "result.json"))
+            if isinstance(stored, dict):
+                results.setdefault(name, {})[framework] = stored
+    return results
+
+
+def _folders(path: str) -> List[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    except OSError:
+        return []
