@@ -29,10 +29,28 @@ ROOM = 3 << 30
 """Bytes that a first build may need beside what is cached: wheels once as pip keeps them, once as the cache does."""
 KEPT = 3
 """Finished depots that stay in the cache."""
+UNFINISHED = ".condafleet-unfinished"
+"""Stands in a folder that is being made a depot."""
 # What decides about the bytes of a depot; readers of depots (verify, serve, contents) do not.
-BUILDERS = ("bootstrap.py", "build.py", "channel.py", "condapkg.py", "condasrc.py", "cpython.py", "dataset.py",
-            "embedded.toml", "installer.py", "installer.sh", "interpreter.py", "manifest.py", "pins.py", "pip.py",
-            "simple.py", "wheel.py", "shell/*")
+BUILDERS = (
+    "bootstrap.py",
+    "build.py",
+    "channel.py",
+    "condapkg.py",
+    "condasrc.py",
+    "cpython.py",
+    "dataset.py",
+    "embedded.toml",
+    "installer.py",
+    "installer.sh",
+    "interpreter.py",
+    "manifest.py",
+    "pins.py",
+    "pip.py",
+    "simple.py",
+    "wheel.py",
+    "shell/*",
+)
 
 
 @dataclass(frozen=True)
@@ -82,11 +100,13 @@ def build_embedded(
             if not _is_whole(finished):
                 _check_room(root)
                 Builder(store, pins, found, tuple(frameworks), tell).build(finished)
-            _prune(root / "finished", keep=finished)
+            _prune(root, keep=finished)
             return _fill(directory, finished, tell)
     except OSError as problem:
-        raise DepotError(f"The depot could not be built: {problem}. Next step: make room or correct the permissions "
-                         f"there, then build again; what is finished is kept in {root}.") from problem
+        raise DepotError(
+            f"The depot could not be built: {problem}. Next step: make room or correct the permissions "
+            f"there, then build again; what is finished is kept in {root}."
+        ) from problem
 
 
 def inputs_digest(found: Interpreter, frameworks: Sequence[str]) -> str:
@@ -109,23 +129,27 @@ def _check_directory(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise InputError(f"directory: {directory} is not a folder. Next step: name a new or empty folder.")
-    if not any(directory.iterdir()):
+    if not any(directory.iterdir()) or (directory / UNFINISHED).is_dir():
         return
     try:
         kind = manifest.read(directory).kind
     except DepotError:
         kind = ""
     if kind != "embedded":
-        raise InputError(f"directory: {directory} holds something that is not an embedded depot, and is left as it is. "
-                         "Accepted: a missing or empty folder, or an embedded depot (it is replaced). "
-                         "Next step: name another folder.")
+        raise InputError(
+            f"directory: {directory} holds something that is not an embedded depot, and is left as it is. "
+            "Accepted: a missing or empty folder, or an embedded depot (it is replaced). "
+            "Next step: name another folder."
+        )
 
 
 def _check_room(root: Path) -> None:
     free = shutil.disk_usage(root).free
     if free < ROOM:
-        raise DepotError(f"{root} has {megabytes(free)} free; a first build may need {megabytes(ROOM)}. "
-                         "Next step: make room, or name another cache folder (XDG_CACHE_HOME).")
+        raise DepotError(
+            f"{root} has {megabytes(free)} free; a first build may need {megabytes(ROOM)}. "
+            "Next step: make room, or name another cache folder (XDG_CACHE_HOME)."
+        )
 
 
 def _is_whole(finished: Path) -> bool:
@@ -137,28 +161,38 @@ def _is_whole(finished: Path) -> bool:
         return False
 
 
-def _prune(folder: Path, *, keep: Path) -> None:
-    old = sorted((path for path in folder.iterdir() if path != keep), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in old[KEPT - 1:]:
+def _prune(root: Path, *, keep: Path) -> None:
+    """Drop all but the newest finished depots, and the packages and installers that only those held."""
+    others = [path for path in keep.parent.iterdir() if path != keep]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[KEPT - 1 :]:
         shutil.rmtree(path, ignore_errors=True)
+    for kind in ("packages", "installers"):
+        for artefact in (root / kind).glob("*/[!.]*"):
+            if artefact.stat().st_nlink == 1:  # no depot holds a hard link to it
+                shutil.rmtree(artefact.parent, ignore_errors=True)
 
 
 def _fill(directory: Path, finished: Path, tell: Progress) -> DepotSummary:
-    """Put the finished depot where it was asked for: complete or not at all."""
+    """Put the finished depot into DIRECTORY. The manifest comes last: without it, a folder is no depot.
+
+    Only folders that belong to an embedded depot are replaced; whatever else lies there stays.
+    """
     made = manifest.read(finished)
     summary = DepotSummary(directory, made.sha256, made.kind, made.platform, len(made.files), made.bytes)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = directory.with_name(f".{directory.name}.new")
-    former = directory.with_name(f".{directory.name}.old")
-    for path in (fresh, former):
-        shutil.rmtree(path, ignore_errors=True)
+    fresh = directory / UNFINISHED
+    shutil.rmtree(fresh, ignore_errors=True)
     for name in made.files:
         link_or_copy(finished / name, fresh / name)
-    shutil.copyfile(finished / manifest.NAME, fresh / manifest.NAME)
-    if directory.exists():
-        directory.rename(former)
-    fresh.rename(directory)
-    shutil.rmtree(former, ignore_errors=True)
+    (directory / manifest.NAME).unlink(missing_ok=True)
+    for part in sorted(path.name for path in fresh.iterdir()):
+        if (directory / part).exists():
+            (directory / part).rename(fresh / f"former-{part}")
+        (fresh / part).rename(directory / part)
+    partial = fresh / manifest.NAME
+    shutil.copyfile(finished / manifest.NAME, partial)
+    partial.rename(directory / manifest.NAME)
+    shutil.rmtree(fresh)
     tell(f"depot ready: {directory}, {summary.files} files, {megabytes(summary.bytes)}")
     return summary
 
@@ -166,8 +200,11 @@ def _fill(directory: Path, finished: Path, tell: Progress) -> DepotSummary:
 class Builder:
     """One build, step by step. Each step's artefact is kept in the store, so a rerun goes on where it stopped."""
 
-    def __init__(self, store: Store, pins: Pins, found: Interpreter, frameworks: tuple[str, ...], tell: Progress) -> None:
+    def __init__(
+        self, store: Store, pins: Pins, found: Interpreter, frameworks: tuple[str, ...], tell: Progress
+    ) -> None:
         self.store, self.pins, self.found, self.frameworks, self.tell = store, pins, found, frameworks, tell
+        self.mark = inputs_digest(found, ())
         self.step = 0
         self.steps = 7
 
@@ -220,7 +257,7 @@ class Builder:
         return found
 
     def cpu_build(self, name: str) -> pip.Candidate:
-        """NAME without CUDA: from the configured index if it has such a build, else from the project's own CPU index."""
+        """NAME without CUDA: from the configured index if it has such a build, else from its own CPU index."""
         requirement = f"{name}=={self.pins.versions[name]}"
         try:
             candidate = pip.offered([requirement])[0]
@@ -232,8 +269,10 @@ class Builder:
         self.tell(f"  {name}: the configured index has no CPU build of {requirement}, asking {index}")
         candidate = pip.offered([requirement], options=["--index-url", index])[0]
         if not candidate.cpu_only:
-            raise DepotError(f"{index} offers {name} {candidate.version} with CUDA parts only; nothing was fetched. "
-                             "Next step: let pip find a CPU wheel (find-links), then build again.")
+            raise DepotError(
+                f"{index} offers {name} {candidate.version} with CUDA parts only; nothing was fetched. "
+                "Next step: let pip find a CPU wheel (find-links), then build again."
+            )
         return replace(candidate, options=("--index-url", index))
 
     def indexed(self, offered: Iterable[pip.Candidate]) -> set[str]:
@@ -256,12 +295,16 @@ class Builder:
         for number, batch in enumerate(_batches(missing), 1):
             have |= self._fetch(batch)
             done = sum(path.stat().st_size for path in have.values())
-            self.tell(f"  {len(have)} of {len(candidates)}, {megabytes(done)} (batch {number}: "
-                      f"{', '.join(candidate.name for candidate in batch)})")
+            self.tell(
+                f"  {len(have)} of {len(candidates)}, {megabytes(done)} (batch {number}: "
+                f"{', '.join(candidate.name for candidate in batch)})"
+            )
         source = self.pins.conda.source
         if sha256_of(have[source]) != self.pins.conda.sha256:
-            raise DepotError(f"{have[source].name} is not the file that was pinned (sha256 {sha256_of(have[source])}, "
-                             f"pinned is {self.pins.conda.sha256}). Next step: find out who changed it; do not use it.")
+            raise DepotError(
+                f"{have[source].name} is not the file that was pinned (sha256 {sha256_of(have[source])}, "
+                f"pinned is {self.pins.conda.sha256}). Next step: find out who changed it; do not use it."
+            )
         return have
 
     def _fetch(self, batch: Sequence[pip.Candidate]) -> dict[str, Path]:
@@ -273,8 +316,10 @@ class Builder:
                 promised = next(one for one in batch if one.name == canonicalize_name(name))
                 digest = sha256_of(path)
                 if promised.sha256 and digest != promised.sha256:
-                    raise DepotError(f"{path.name} arrived with sha256 {digest}, the index promised {promised.sha256}. "
-                                     "Next step: build again; if it happens again, ask who runs that index.")
+                    raise DepotError(
+                        f"{path.name} arrived with sha256 {digest}, the index promised {promised.sha256}. "
+                        "Next step: build again; if it happens again, ask who runs that index."
+                    )
                 got[promised.name] = self.store.put("wheels", digest, path.name, _copier(path))
         return got
 
@@ -282,21 +327,27 @@ class Builder:
         """Wheels of the projects that are published as source only."""
         made = {}
         for name, pin in self.pins.sources.items():
-            key = _key(name, pin.sha256, interpreter.digest(self.found), *(sha256_of(wheels[tool]) for tool in pin.build_with))
+            key = _key(
+                name, pin.sha256, interpreter.digest(self.found), *(sha256_of(wheels[tool]) for tool in pin.build_with)
+            )
             kept = list((self.store.root / "built" / key).glob("*.whl"))
             if kept and self.store.get("built", key, kept[0].name):
                 made[name] = kept[0]
                 continue
             if not any(shutil.which(compiler) for compiler in ("cc", "gcc", "clang")):
-                raise DepotError(f"{name} is published as source only and needs a C compiler, which this machine lacks. "
-                                 "Next step: install gcc (Debian, Ubuntu: apt-get install gcc libc6-dev; "
-                                 "Fedora, RHEL: dnf install gcc), then build again; what is finished is kept.")
+                raise DepotError(
+                    f"{name} is published as source only and needs a C compiler; there is none here. "
+                    "Next step: install gcc (Debian, Ubuntu: apt-get install gcc libc6-dev; "
+                    "Fedora, RHEL: dnf install gcc), then build again; what is finished is kept."
+                )
             with self.store.workspace() as work:
                 tools = work / "tools"
                 for tool in pin.build_with:
                     with zipfile.ZipFile(wheels[tool]) as archive:
                         archive.extractall(tools)
-                result = pip.build_wheel(f"{name}=={self.pins.versions[name]}", pin.sha256, work / "out", tools=tools, work=work)
+                result = pip.build_wheel(
+                    f"{name}=={self.pins.versions[name]}", pin.sha256, work / "out", tools=tools, work=work
+                )
                 made[name] = self.store.put("built", key, result.name, _copier(result))
         return made
 
@@ -305,13 +356,18 @@ class Builder:
     def records(self, wheels: dict[str, Path]) -> list[channel.Record]:
         """Every package of the channel: python, conda, and the wheels that they need."""
         records = [self._package("python", (), lambda stage, work: cpython.stage_python(self.found, stage))]
-        names = [name for name in self.pins.channel]
+        names = list(self.pins.channel)
         carrier = wheels[self.pins.conda.source]
         libraries = [wheels[name] for name in names if name != "numpy"]
-        records.append(self._package(
-            "conda", [carrier, *libraries],
-            lambda stage, work: condasrc.stage_conda(
-                carrier, libraries, stage, work, pin=self.pins.conda, interpreter=self.found)))
+        records.append(
+            self._package(
+                "conda",
+                [carrier, *libraries],
+                lambda stage, work: condasrc.stage_conda(
+                    carrier, libraries, stage, work, pin=self.pins.conda, interpreter=self.found
+                ),
+            )
+        )
         for name in names:
             source = wheels[name]
             extra = self.pins.channel_extra_depends.get(name, ())
@@ -322,13 +378,12 @@ class Builder:
 
     def _converter(self, source: Path, extra: Sequence[str]) -> Callable[[Path, Path], Package]:
         return lambda stage, work: wheel.convert(
-            source, stage, interpreter=self.found, renamed=self.pins.channel_renamed, extra_depends=extra)
+            source, stage, interpreter=self.found, renamed=self.pins.channel_renamed, extra_depends=extra
+        )
 
-    def _package(
-        self, name: str, sources: Sequence[Path], stage_it: Callable[[Path, Path], Package]
-    ) -> channel.Record:
+    def _package(self, name: str, sources: Sequence[Path], stage_it: Callable[[Path, Path], Package]) -> channel.Record:
         """One finished package, made unless the store has it for the same sources, interpreter and builder."""
-        key = _key(name, inputs_digest(self.found, ()), *(sha256_of(path) for path in sources))
+        key = _key(name, self.mark, *(sha256_of(path) for path in sources))
         kept = list((self.store.root / "packages" / key).glob("*.conda"))
         if kept and self.store.get("packages", key, kept[0].name):
             return channel.read_record(kept[0])
@@ -336,7 +391,9 @@ class Builder:
             stage = work / "stage"
             stage.mkdir()
             package = stage_it(stage, work)
-            path = self.store.put("packages", key, f"{package.stem}.conda", lambda target: write_package(package, target))
+            path = self.store.put(
+                "packages", key, f"{package.stem}.conda", lambda target: write_package(package, target)
+            )
         self.tell(f"  {path.name}, {megabytes(path.stat().st_size)}")
         return channel.read_record(path)
 
@@ -346,13 +403,20 @@ class Builder:
         """The installer, made unless the store has it for the same packages and builder."""
         base = channel.closure(self.pins.installer_base, records)
         name = f"{self.pins.installer_name}-{self.pins.installer_version}-Linux-{self.found.machine}.sh"
-        key = _key(name, inputs_digest(self.found, ()), *(one.data["sha256"] for one in base))
+        key = _key(name, self.mark, *(one.data["sha256"] for one in base))
 
         def make(target: Path) -> None:
             with self.store.workspace() as work:
                 installer.write(
-                    target, base, work, name=self.pins.installer_name, version=self.pins.installer_version,
-                    conda_version=self.pins.conda.version, channel_url=manifest.ORIGIN + "channel", interpreter=self.found)
+                    target,
+                    base,
+                    work,
+                    name=self.pins.installer_name,
+                    version=self.pins.installer_version,
+                    conda_version=self.pins.conda.version,
+                    channel_url=manifest.ORIGIN + "channel",
+                    interpreter=self.found,
+                )
 
         path = self.store.put("installers", key, name, make)
         self.tell(f"  {name}, {megabytes(path.stat().st_size)}, {len(base)} packages")
@@ -363,30 +427,53 @@ class Builder:
         files = manifest.describe(depot)
         installer_path = f"installers/{installer_file.name}"
         uv_path = f"wheels/{wheels['uv'].name}"
-        return manifest.Manifest.model_validate({
-            "schema_version": 1,
-            "kind": "embedded",
-            "condafleet_version": __version__,
-            "platform": self.found.subdir,
-            "glibc": self.found.libc_version,
-            "python": self.found.version,
-            "installers": [{
-                "distribution": "embedded", "version": self.pins.installer_version,
-                "conda_version": self.pins.conda.version, "arch": self.found.machine,
-                "path": installer_path, **files[installer_path]}],
-            "channels": {"conda": {"path": "channel"}},
-            "index": {"path": "simple"},
-            "origins": {manifest.ORIGIN: ""},
-            "tools": {"uv": {self.found.subdir: {
-                "version": self.pins.versions["uv"], "path": uv_path, "sha256": files[uv_path]["sha256"]}}},
-            "datasets": {
-                title: {"files": [
-                    {"name": name, "path": f"datasets/{title}/{name}", "content_sha256": digest,
-                     **files[f"datasets/{title}/{name}"]}
-                    for name, digest in pin.files.items()]}
-                for title, pin in self.pins.datasets.items()},
-            "files": files,
-        })
+        return manifest.Manifest.model_validate(
+            {
+                "schema_version": 1,
+                "kind": "embedded",
+                "condafleet_version": __version__,
+                "platform": self.found.subdir,
+                "glibc": self.found.libc_version,
+                "python": self.found.version,
+                "installers": [
+                    {
+                        "distribution": "embedded",
+                        "version": self.pins.installer_version,
+                        "conda_version": self.pins.conda.version,
+                        "arch": self.found.machine,
+                        "path": installer_path,
+                        **files[installer_path],
+                    }
+                ],
+                "channels": {"conda": {"path": "channel"}},
+                "index": {"path": "simple"},
+                "origins": {manifest.ORIGIN: ""},
+                "tools": {
+                    "uv": {
+                        self.found.subdir: {
+                            "version": self.pins.versions["uv"],
+                            "path": uv_path,
+                            "sha256": files[uv_path]["sha256"],
+                        }
+                    }
+                },
+                "datasets": {
+                    title: {
+                        "files": [
+                            {
+                                "name": name,
+                                "path": f"datasets/{title}/{name}",
+                                "content_sha256": digest,
+                                **files[f"datasets/{title}/{name}"],
+                            }
+                            for name, digest in pin.files.items()
+                        ]
+                    }
+                    for title, pin in self.pins.datasets.items()
+                },
+                "files": files,
+            }
+        )
 
 
 def _batches(missing: Sequence[pip.Candidate]) -> list[list[pip.Candidate]]:
@@ -394,12 +481,15 @@ def _batches(missing: Sequence[pip.Candidate]) -> list[list[pip.Candidate]]:
     by_options: dict[tuple[str, ...], list[pip.Candidate]] = {}
     for candidate in missing:
         by_options.setdefault(candidate.options, []).append(candidate)
-    return [group[start:start + BATCH] for group in by_options.values() for start in range(0, len(group), BATCH)]
+    return [group[start : start + BATCH] for group in by_options.values() for start in range(0, len(group), BATCH)]
 
 
 def _copier(source: Path) -> Callable[[Path], None]:
     # Always a copy: what the store keeps shares no inode with pip's files or the user's.
-    return lambda target: shutil.copyfile(source, target) and None
+    def copy(target: Path) -> None:
+        shutil.copyfile(source, target)
+
+    return copy
 
 
 def _key(*parts: str) -> str:

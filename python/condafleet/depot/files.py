@@ -43,8 +43,10 @@ def safe_relative(name: str) -> str:
     """Return NAME if it stays inside the folder that it is joined to; raise DepotError if not."""
     parts = name.split("/")
     if not name or name.startswith("/") or "\\" in name or "\0" in name or any(p in ("", ".", "..") for p in parts):
-        raise DepotError(f"{name!r} is not a path inside the depot or package; nothing was written. "
-                         "Next step: get that file from its origin again.")
+        raise DepotError(
+            f"{name!r} is not a path inside the depot or package; nothing was written. "
+            "Next step: get that file from its origin again."
+        )
     return name
 
 

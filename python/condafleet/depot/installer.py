@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ def write(
     channel_url: str,
     interpreter: Interpreter,
 ) -> None:
-    """Write the installer to TARGET. RECORDS are the base environment; CHANNEL_URL is what conda will say they came from."""
+    """Write the installer to TARGET. RECORDS are the base environment, which conda will say came from CHANNEL_URL."""
     packages = work / "pkgs"
     for one in records:
         unpack(one, packages, f"{channel_url}/{interpreter.subdir}")
@@ -42,7 +41,9 @@ def write(
     own.mkdir()
     urls = [f"{channel_url}/{interpreter.subdir}/{one.filename}" for one in records]
     (own / "install.py").write_bytes(BOOTSTRAP.read_bytes())
-    (own / "explicit.txt").write_text("".join(f"{url}#{one.data['md5']}\n" for url, one in zip(urls, records, strict=True)))
+    (own / "explicit.txt").write_text(
+        "".join(f"{url}#{one.data['md5']}\n" for url, one in zip(urls, records, strict=True))
+    )
     # conda takes a package cache for writable only if it can touch these two.
     (packages / "urls.txt").write_text("".join(f"{url}\n" for url in urls))
     (packages / "urls").write_text("")
@@ -77,7 +78,11 @@ def unpack(one: Record, packages: Path, channel_url: str) -> None:
     folder.mkdir(parents=True)
     extract.extract(str(one.path), str(folder))
     record: dict[str, Any] = {
-        **one.data, "channel": channel_url, "fn": one.filename, "url": f"{channel_url}/{one.filename}"}
+        **one.data,
+        "channel": channel_url,
+        "fn": one.filename,
+        "url": f"{channel_url}/{one.filename}",
+    }
     (folder / "info" / "repodata_record.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
@@ -90,7 +95,7 @@ def pack(folder: Path) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.mtime = EPOCH
             if path.is_symlink():
-                entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, os.readlink(path), 0o777
+                entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
                 archive.addfile(entry)
                 continue
             entry.size = path.stat().st_size

@@ -143,8 +143,10 @@ def read(directory: Path) -> Manifest:
     try:
         raw = path.read_bytes()
     except OSError as problem:
-        raise DepotError(f"No depot in {directory}: {path} cannot be read ({problem.strerror}). "
-                         f"Next step: condafleet depot build {directory}") from None
+        raise DepotError(
+            f"No depot in {directory}: {path} cannot be read ({problem.strerror}). "
+            f"Next step: condafleet depot build {directory}"
+        ) from None
     return parse(raw, str(directory))
 
 
@@ -158,8 +160,10 @@ def open_depot(url: str, *, expected_sha256: str | None = None, timeout: float =
     raw = _read_http(base, timeout) if urlsplit(base).scheme in ("http", "https") else _read_local(base)
     found = hashlib.sha256(raw).hexdigest()
     if expected_sha256 and found != expected_sha256.lower():
-        raise DepotError(f"The depot {url} is not the expected one: its manifest has sha256 {found}, pinned is "
-                         f"{expected_sha256}. Next step: find out who changed the depot; if that was meant, pin the new one.")
+        raise DepotError(
+            f"The depot {url} is not the expected one: its manifest has sha256 {found}, pinned is "
+            f"{expected_sha256}. Next step: find out who changed it; if that was meant, pin the new one."
+        )
     return parse(raw, base)
 
 
@@ -171,8 +175,10 @@ def _read_local(base: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise DepotError(f"No depot at {base}: {path} cannot be read ({problem.strerror}). Next step: check the path, or "
-                         "make one with `condafleet depot build`.") from None
+        raise DepotError(
+            f"No depot at {base}: {path} cannot be read ({problem.strerror}). Next step: "
+            "check the path, or make one with `condafleet depot build`."
+        ) from None
 
 
 def _read_http(base: str, timeout: float) -> bytes:
@@ -191,8 +197,10 @@ def _read_http(base: str, timeout: float) -> bytes:
         cause = f"the server answers {problem.response.status_code} {problem.response.reason_phrase}"
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         cause = f"{type(problem).__name__}: {problem}"
-    raise DepotError(f"The depot {base} is out of reach: {cause}. Next step: check the address and that the depot is "
-                     "served (`condafleet depot serve`).")
+    raise DepotError(
+        f"The depot {base} is out of reach: {cause}. Next step: check the address and that the depot is "
+        "served (`condafleet depot serve`)."
+    )
 
 
 def list_files(directory: Path) -> dict[str, Path]:
@@ -207,4 +215,6 @@ def list_files(directory: Path) -> dict[str, Path]:
 
 def describe(directory: Path) -> dict[str, dict[str, Any]]:
     """The `files` part of a manifest for what lies in DIRECTORY."""
-    return {name: {"sha256": sha256_of(path), "size": path.stat().st_size} for name, path in list_files(directory).items()}
+    return {
+        name: {"sha256": sha256_of(path), "size": path.stat().st_size} for name, path in list_files(directory).items()
+    }

@@ -61,7 +61,7 @@ class Pins:
 
 
 def load(path: Path = PINS_FILE) -> Pins:
-    """Read the pins. The file is part of the package, so a fault in it is a programming error and raises as it comes."""
+    """Read the pins. The file is part of the package: a fault in it is a programming error and raises as it comes."""
     data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     conda, channel, index = data["conda"], data["channel"], data["index"]
     return Pins(

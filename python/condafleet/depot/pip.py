@@ -54,8 +54,18 @@ class Candidate:
 def offered(requirements: Sequence[str], *, options: Sequence[str] = ()) -> list[Candidate]:
     """Ask the index what it would give for exact REQUIREMENTS, without their dependencies and without fetching."""
     output = run(
-        ["install", "--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:", "--quiet",
-         "--report", "-", *options, *requirements],
+        [
+            "install",
+            "--dry-run",
+            "--ignore-installed",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--quiet",
+            "--report",
+            "-",
+            *options,
+            *requirements,
+        ],
         doing=f"ask the Python package index for {len(requirements)} pinned wheels",
     )
     return parse_report(output)
@@ -119,8 +129,19 @@ def build_wheel(requirement: str, sha256: str, target: Path, *, tools: Path, wor
     wanted = work / "requirement.txt"
     wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n")
     run(
-        ["wheel", "--no-deps", "--no-build-isolation", f"--no-binary={requirement.partition('==')[0]}", "--no-cache-dir",
-         "--require-hashes", "--quiet", "--wheel-dir", str(target), "--requirement", str(wanted)],
+        [
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            f"--no-binary={requirement.partition('==')[0]}",
+            "--no-cache-dir",
+            "--require-hashes",
+            "--quiet",
+            "--wheel-dir",
+            str(target),
+            "--requirement",
+            str(wanted),
+        ],
         doing=f"build {requirement} from source",
         path=(tools,),
         # No paths, dates or debug information in what is built.
@@ -139,19 +160,30 @@ def run(arguments: Sequence[str], *, doing: str, path: Sequence[Path] = (), extr
     command = [sys.executable, "-m", "pip", *arguments]
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DepotError(f"pip did not {doing} within {LIMIT} s. Next step: look at the network, then build again; "
-                         "what is finished is kept.") from None
+        raise DepotError(
+            f"pip did not {doing} within {LIMIT} s. Next step: look at the network, then build again; "
+            "what is finished is kept."
+        ) from None
     if done.returncode == 0:
         return done.stdout
     if "No module named pip" in done.stderr:
-        raise DepotError(f"{sys.executable} has no pip, which fetches the wheels. "
-                         f"Next step: {sys.executable} -m ensurepip")
-    raise DepotError(f"pip could not {doing}: {last_words(done.stderr)}. Next step: check that the Python package index "
-                     "can be reached from here (proxy, certificates, pip's configuration), then build again; what is "
-                     "finished is kept.")
+        raise DepotError(
+            f"{sys.executable} has no pip, which fetches the wheels. Next step: {sys.executable} -m ensurepip"
+        )
+    raise DepotError(
+        f"pip could not {doing}: {last_words(done.stderr)}. Next step: check that the Python package "
+        "index can be reached from here (proxy, certificates, pip's configuration), then build again; what is "
+        "finished is kept."
+    )
 
 
 def last_words(text: str, *, lines: int = 4) -> str:

@@ -14,8 +14,13 @@ from packaging.utils import parse_wheel_filename
 from condafleet.depot.files import link_or_copy, sha256_of
 from condafleet.depot.wheel import read_metadata
 
-PAGE = '<!DOCTYPE html>\n<html>\n<head><meta name="pypi:repository-version" content="1.0"><title>{title}</title></head>\n' \
-       "<body>\n{links}</body>\n</html>\n"
+PAGE = """<!DOCTYPE html>
+<html>
+<head><meta name="pypi:repository-version" content="1.0"><title>{title}</title></head>
+<body>
+{links}</body>
+</html>
+"""
 
 
 def write(depot: Path, wheels: Iterable[Path]) -> None:
@@ -29,8 +34,8 @@ def write(depot: Path, wheels: Iterable[Path]) -> None:
         (target / f"{wheel.name}.metadata").write_bytes(metadata)
         name, _, _, _ = parse_wheel_filename(wheel.name)
         projects[name].append(_link(wheel, metadata))
-    for name, links in projects.items():
-        _page(depot / "simple" / name, f"Links for {name}", links)
+    for project, links in projects.items():
+        _page(depot / "simple" / project, f"Links for {project}", links)
     _page(depot / "simple", "Simple index", [f'<a href="{name}/">{name}</a>' for name in sorted(projects)])
 
 
@@ -38,8 +43,10 @@ def _link(wheel: Path, metadata: bytes) -> str:
     digest = f"sha256={hashlib.sha256(metadata).hexdigest()}"
     href = f"../../wheels/{quote(wheel.name)}#sha256={sha256_of(wheel)}"
     # Two spellings: PEP 714 renamed the attribute, older readers know only the first.
-    return (f'<a href="{escape(href)}" data-dist-info-metadata="{digest}" data-core-metadata="{digest}">'
-            f"{escape(wheel.name)}</a>")
+    return (
+        f'<a href="{escape(href)}" data-dist-info-metadata="{digest}" data-core-metadata="{digest}">'
+        f"{escape(wheel.name)}</a>"
+    )
 
 
 def _page(folder: Path, title: str, links: Iterable[str]) -> None:

@@ -52,13 +52,15 @@ def read_metadata(wheel: Path) -> bytes:
 def parse_metadata(raw: bytes) -> Metadata:
     """Read what is needed from METADATA."""
     fields = Parser().parsestr(raw.decode("utf-8", "replace"), headersonly=True)
-    classified = [line.rsplit("::", 1)[1].strip() for line in fields.get_all("Classifier", ())
-                  if line.startswith("License ::")]
+    classified = [
+        line.rsplit("::", 1)[1].strip() for line in fields.get_all("Classifier", ()) if line.startswith("License ::")
+    ]
     free = (fields.get("License") or "").strip()
     # Some projects put the whole text into the License field.
     short = free if len(free) < 80 and "\n" not in free else ""
     home = fields.get("Home-page") or next(
-        (url.partition(",")[2].strip() for url in fields.get_all("Project-URL", ())), "")
+        (url.partition(",")[2].strip() for url in fields.get_all("Project-URL", ())), ""
+    )
     return Metadata(
         name=str(fields["Name"]),
         version=str(fields["Version"]),
@@ -169,7 +171,7 @@ def unpack(wheel: Path, stage: Path, *, interpreter: Interpreter) -> set[str]:
             body = archive.read(member)
             place, is_script = _place(name, stem, interpreter)
             if is_script and body.startswith(b"#!python"):
-                first, newline, rest = body.partition(b"\n")
+                _, newline, rest = body.partition(b"\n")
                 body = _shebang(interpreter).encode() + newline + rest
                 prefix_files.add(place)
             executable = is_script or bool(member.external_attr >> 16 & 0o111)
@@ -192,8 +194,10 @@ def unpack(wheel: Path, stage: Path, *, interpreter: Interpreter) -> set[str]:
 def _dist_info(archive: zipfile.ZipFile, wheel: Path) -> str:
     names = {name.split("/", 1)[0] for name in archive.namelist() if re.match(r"[^/]+\.dist-info/METADATA$", name)}
     if len(names) != 1:
-        raise DepotError(f"{wheel.name} is not a sound wheel: it holds {len(names)} dist-info folders, accepted is one. "
-                         "Next step: fetch it again.")
+        raise DepotError(
+            f"{wheel.name} is not a sound wheel: it holds {len(names)} dist-info folders, not one. "
+            "Next step: fetch it again."
+        )
     return names.pop()
 
 
@@ -212,8 +216,10 @@ def _place(name: str, stem: str, interpreter: Interpreter) -> tuple[str, bool]:
         "headers": f"include/python{interpreter.short}/{project}",
     }
     if scheme not in roots or not rest:
-        raise DepotError(f"{name!r} belongs to no known part of a wheel; known: {', '.join(roots)}. "
-                         "Next step: fetch the wheel again, or leave that project out of the channel.")
+        raise DepotError(
+            f"{name!r} belongs to no known part of a wheel; known: {', '.join(roots)}. "
+            "Next step: fetch the wheel again, or leave that project out of the channel."
+        )
     return "/".join(part for part in (roots[scheme], rest) if part), scheme == "scripts"
 
 
@@ -226,7 +232,9 @@ def _entry_points(archive: zipfile.ZipFile, dist_info: str) -> list[tuple[str, s
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # script names are case-sensitive
     parser.read_string(text)
     sections = (section for section in ("console_scripts", "gui_scripts") if parser.has_section(section))
-    return [(script, target.partition("[")[0].strip()) for section in sections for script, target in parser[section].items()]
+    return [
+        (script, target.partition("[")[0].strip()) for section in sections for script, target in parser[section].items()
+    ]
 
 
 def _shebang(interpreter: Interpreter) -> str:
@@ -277,9 +285,23 @@ def byte_compile(stage: Path, interpreter: Interpreter, *, leave: Iterable[str] 
     if not root.is_dir():
         return
     subprocess.run(
-        [str(interpreter.executable), "-I", "-S", "-m", "compileall", "-q", "-q", "--invalidation-mode", "unchecked-hash",
-         "-s", str(stage), str(root)],
-        stdin=subprocess.DEVNULL, capture_output=True, check=False,  # some projects ship files that are no valid Python
+        [
+            str(interpreter.executable),
+            "-I",
+            "-S",
+            "-m",
+            "compileall",
+            "-q",
+            "-q",
+            "--invalidation-mode",
+            "unchecked-hash",
+            "-s",
+            str(stage),
+            str(root),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,  # some projects ship files that are no valid Python
     )
     for name in leave:
         # The prefix is written into such a file when it is linked, so its .pyc would hold the placeholder for ever.
@@ -291,7 +313,10 @@ def byte_compile(stage: Path, interpreter: Interpreter, *, leave: Iterable[str] 
 def _licenses(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         dist_info = _dist_info(archive, wheel) + "/"
-        names = [name.removeprefix(dist_info) for name in archive.namelist()
-                 if name.startswith(dist_info) and not name.endswith("/")]
+        names = [
+            name.removeprefix(dist_info)
+            for name in archive.namelist()
+            if name.startswith(dist_info) and not name.endswith("/")
+        ]
         kept = [name for name in names if name.startswith("licenses/") or LICENSE_NAMES.match(name)]
         return {name.removeprefix("licenses/"): archive.read(dist_info + name) for name in sorted(kept)}

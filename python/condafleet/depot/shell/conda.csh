@@ -12,9 +12,13 @@ else
         case "activate":
         case "deactivate":
             set __conda_code="`(setenv prompt '${prompt}'; $_CONDA_EXE shell.csh $argv:q)`"
-            if ( $status == 0 ) eval "$__conda_code"
+            set __conda_status=$status
+            if ( $__conda_status == 0 ) then
+                eval "$__conda_code"
+                rehash
+            endif
             unset __conda_code
-            rehash
+            ( exit $__conda_status )
             breaksw
         default:
             $_CONDA_EXE $argv:q
