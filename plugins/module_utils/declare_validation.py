@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The check of what `roles/validation` is given, on the controller, before any node is touched."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Optional
+from urllib.parse import quote
+
+from ansible_collections.condafleet.core.plugins.module_utils import paths
+from ansible_collections.condafleet.core.plugins.module_utils.dataset import PARTS, part_of
+from ansible_collections.condafleet.core.plugins.module_utils.depot_manifest import check_depot
+from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+from ansible_collections.condafleet.core.plugins.module_utils.origins import join
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import FRAMEWORKS, job_digest
+from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
+
+HEX64 = re.compile(r"[0-9a-fA-F]{64}")
+DATA_ACCEPTED = (
+    "depot (with depot_url set), {path: FOLDER ON THE NODE, sha256: {FILE: HASH}} "
+    "or {url: BASE URL, sha256: {FILE: HASH}} with the four files %s, each of them plain or .gz" % ", ".join(PARTS)
+)
+
+
+def check_validation(
+    values: Mapping[str, Any],
+    manifest: Optional[Mapping[str, Any]] = None,
+    scripts: Optional[Mapping[str, str]] = None,
+) -> Dict[str, Any]:
+    """The declaration, resolved: {enabled, rerun, jobs, data, epochs, batch_size, seed, least_accuracy, …}.
+
+    `values` are the role's variables without `validation_`, with depot_url and depot_sha256; `manifest` is the depot's.
+    A job is {environment, framework, job_digest, variables}. `scripts` are the collection's own unless given.
+    InputError names what is wrong.
+    """
+    schedule: Dict[str, Any] = {
+        "epochs": _whole("epochs", values.get("epochs", 5), 1),
+        "batch_size": _whole("batch_size", values.get("batch_size", 32), 1),
+        "seed": _whole("seed", values.get("seed", 0), 0),
+        "least_accuracy": _share("least_accuracy", values.get("least_accuracy", 0.97)),
+    }
+    enabled = _boolean("enabled", values.get("enabled", True))
+    wanted = _wanted(values.get("environments") or []) if enabled else []
+    data = check_data(values, manifest) if wanted else []
+    texts = (read_scripts() if scripts is None else scripts) if wanted else {}
+    for job in wanted:
+        job["job_digest"] = job_digest(job["framework"], texts, data, schedule)
+    return {
+        **schedule,
+        "enabled": enabled,
+        "rerun": _boolean("rerun", values.get("rerun", False)),
+        "jobs": wanted,
+        "data": data,
+        "timeout": paths.check_timeout("validation_timeout", values.get("timeout", 1800)),
+        "threads": _whole("threads", values.get("threads", 0), 0),
+        "nice": _whole("nice", values.get("nice", 10), 0, 19),
+        "user": paths.check_account("validation_user", values.get("user")),
+    }
+
+
+def check_data(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """The four files as {name, url, sha256}, from the depot, a folder on the node (as file URLs) or a base URL."""
+    declared = values.get("data")
+    if declared in (None, "", "depot"):
+        return _from_depot(values, manifest)
+    if not isinstance(declared, Mapping) or len([key for key in ("path", "url") if declared.get(key)]) != 1:
+        raise InputError("validation_data", declared, DATA_ACCEPTED, "name one source")
+    if declared.get("path"):
+        place = declared["path"]
+        if not isinstance(place, str) or not place.startswith("/"):
+            raise InputError("validation_data.path", place, "an absolute path of a folder on the node", "correct it")
+        base = "file://" + quote(place)
+    else:
+        base = declared["url"]
+        if not isinstance(base, str) or not re.match(r"(file:///|https?://[^/])", base):
+            raise InputError("validation_data.url", base, "file:///PATH, http://… or https://…", "correct it")
+    hashes = declared.get("sha256")
+    if not isinstance(hashes, Mapping):
+        raise InputError("validation_data.sha256", hashes, "{FILE: HASH} for the four files", "run sha256sum on them")
+    files = []
+    for name, sha256 in sorted(hashes.items()):
+        if not part_of(str(name)):
+            raise InputError(
+                "validation_data.sha256", name, "the names %s, plain or .gz" % ", ".join(PARTS), "rename it"
+            )
+        if not isinstance(sha256, str) or not HEX64.fullmatch(sha256):
+            raise InputError(
+                "validation_data.sha256.%s" % name, sha256, "64 hexadecimal digits", "run `sha256sum %s`" % name
+            )
+        files.append({"name": str(name), "url": join(base, str(name)), "sha256": sha256.lower()})
+    return _complete(files, "validation_data.sha256")
+
+
+def _from_depot(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    depot_url = check_depot(values.get("depot_url"), values.get("depot_sha256"))
+    if depot_url is None or manifest is None:
+        raise InputError(
+            "validation_data",
+            "depot (with no depot_url)",
+            DATA_ACCEPTED,
+            "set depot_url, or validation_enabled to false",
+        )
+    entries = ((manifest.get("datasets") or {}).get("mnist") or {}).get("files") or []
+    files = [
+        {"name": entry["name"], "url": join(depot_url, entry["path"]), "sha256": entry["sha256"]}
+        for entry in entries
+        if part_of(entry["name"])
+    ]
+    return _complete(files, "depot_url")
+
+
+def _complete(files: List[Dict[str, str]], variable: str) -> List[Dict[str, str]]:
+    parts = [part_of(entry["name"]) for entry in files]
+    for name, part in PARTS.items():
+        if parts.count(part) != 1:
+            found = "it is missing" if part not in parts else "it is there twice"
+            raise InputError(variable, "%s (%s)" % (name, found), "each of the four files once", "correct the list")
+    return files
+
+
+def _wanted(environments: Any) -> List[Dict[str, Any]]:
+    if not isinstance(environments, (list, tuple)):
+        raise InputError("validation_environments", environments, "a list of {name, frameworks}", "correct it")
+    jobs = []
+    for entry in environments:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            raise InputError("validation_environments", entry, "{name, frameworks}", "correct it")
+        for framework in entry.get("frameworks") or []:
+            if framework not in FRAMEWORKS:
+                raise InputError(
+                    "environments_list (%s).frameworks" % entry["name"],
+                    framework,
+                    "%s (what validation can train with)" % ", ".join(FRAMEWORKS),
+                    "correct it, or set validation_enabled to false",
+                )
+            variables = {str(key): str(value) for key, value in (entry.get("variables") or {}).items()}
+            jobs.append({"environment": entry["name"], "framework": framework, "variables": variables})
+    return jobs
+
+
+def _whole(name: str, value: Any, least: int, most: Optional[int] = None) -> int:
+    fits = not isinstance(value, bool) and re.fullmatch(r"\d{1,9}", str(value)) and int(value) >= least
+    if not fits or (most is not None and int(value) > most):
+        limits = "from %d%s" % (least, " to %d" % most if most is not None else " up")
+        raise InputError("validation_" + name, value, "a whole number " + limits, "correct it")
+    return int(value)
+
+
+def _share(name: str, value: Any) -> float:
+    try:
+        share = -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InputError("validation_" + name, value, "a share from 0 to 1, such as 0.97", "correct it")
+    return share
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError("validation_" + name, value, "true or false", "correct it")
+    return value

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a GPU may be used now, without touching one: a smoke test takes none from a running job.
+
+A sick driver can hang whoever asks, beyond any signal: nvidia-smi is asked in a child that is abandoned if need be.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Callable, Dict, List, Optional
+
+LIMIT = 20.0
+MARKS = ("/proc/driver/nvidia/version", "/dev/nvidia0")
+
+Ask = Callable[[List[str]], str]
+
+
+class NoAnswerError(Exception):
+    """nvidia-smi could not be asked; the text says why."""
+
+
+def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[str, Optional[str]]:
+    """{state: none|free|busy|unknown, why, uuid}: `uuid` is a GPU that no process uses."""
+    there = any(os.path.exists(mark) for mark in MARKS) if present is None else present
+    if not there:
+        return {"state": "none", "why": None, "uuid": None}
+    question = ask or ask_smi
+    try:
+        gpus = _first_column(question(["--query-gpu=uuid"]))
+        users = question(["--query-compute-apps=gpu_uuid,pid,process_name"])
+    except NoAnswerError as error:
+        return {
+            "state": "unknown",
+            "why": "whether the node's GPU is in use could not be told: %s" % error,
+            "uuid": None,
+        }
+    if not gpus:
+        return {"state": "unknown", "why": "the NVIDIA driver is loaded, but nvidia-smi names no GPU", "uuid": None}
+    taken = _first_column(users)
+    free = [uuid for uuid in gpus if uuid not in taken]
+    if free:
+        return {"state": "free", "why": None, "uuid": free[0]}
+    rows = [line.strip() for line in users.splitlines() if line.strip()]
+    return {"state": "busy", "why": "all %d GPU(s) are in use (%s)" % (len(gpus), "; ".join(rows[:4])), "uuid": None}
+
+
+def ask_smi(arguments: List[str], limit: float = LIMIT) -> str:
+    """What nvidia-smi answers as CSV; NoAnswerError where it is missing, fails or takes longer than `limit` seconds."""
+    program = shutil.which("nvidia-smi")
+    if not program:
+        raise NoAnswerError("nvidia-smi was not found in PATH")
+    child = subprocess.Popen(
+        [program, *arguments, "--format=csv,noheader"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        universal_newlines=True,
+    )
+    try:
+        answer, _ = child.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        # Not waited for: in uninterruptible sleep it would not end.
+        child.kill()
+        raise NoAnswerError("nvidia-smi did not answer within %g seconds" % limit) from None
+    if child.returncode != 0:
+        raise NoAnswerError("nvidia-smi ended with %d: %s" % (child.returncode, " ".join(answer.split())[:200]))
+    return answer
+
+
+def _first_column(text: str) -> List[str]:
+    cells = [line.split(",")[0].strip() for line in text.splitlines()]
+    return [cell for cell in cells if cell.startswith(("GPU-", "MIG-"))]

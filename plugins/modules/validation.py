@@ -1,0 +1,278 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: validation
+short_description: Train a small network on MNIST in an environment, and store the verdict
+version_added: "0.1.0"
+description:
+  - Proves that an environment can train on this node. The network is Flatten, Dense 128 with relu, Dropout 0.2,
+    Dense 10 with softmax, trained with Adam and a fixed seed.
+  - The training runs with the environment's own python as a child with a time limit, with one thread unless told
+    otherwise, within the CPUs that the cgroup allows, and without any of the caller's own settings.
+  - The result is stored as C(ROOT/validation/ENVIRONMENT/FRAMEWORK/result.json), with the weights beside it.
+    A stored PASS that still proves the current generation is returned as it is, and nothing runs.
+  - The verdict is V(PASS), V(FAIL) (below the least accuracy, or unfit), V(ERROR) (it could not be determined) or
+    V(SKIP) (all GPUs are in use). The task itself succeeds with each of them, so that the other frameworks of the
+    node are judged too.
+  - A GPU is used where the framework is built for one and no other process uses it.
+author:
+  - condafleet maintainers (@condafleet)
+options:
+  environment:
+    description: The environment's name.
+    type: str
+    required: true
+  framework:
+    description: What to train with. V(tensorflow) is tf.keras; V(keras) follows E(KERAS_BACKEND) of the environment.
+    type: str
+    choices: [keras, tensorflow, torch]
+    required: true
+  prefix:
+    description: The installation's prefix; the environment is C(PREFIX/envs/ENVIRONMENT).
+    type: path
+    required: true
+  root:
+    description: The folder for data sets and results.
+    type: path
+    required: true
+  data:
+    description: The four IDX files, plain or packed with gzip. They are kept in C(ROOT/datasets/mnist).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The file's name, such as C(train-images-idx3-ubyte).
+        type: str
+        required: true
+      url:
+        description: Where to fetch it, http, https or file.
+        type: str
+        required: true
+      sha256:
+        description: The sha256 of the file as it is fetched.
+        type: str
+        required: true
+  scripts:
+    description: The training scripts by file name. Filled by the action from the role's files.
+    type: dict
+    default: {}
+  variables:
+    description: Environment variables for the training, beside those that the environment itself sets.
+    type: dict
+    default: {}
+  epochs:
+    description: How often all images are trained with.
+    type: int
+    default: 5
+  batch_size:
+    description: Images per step.
+    type: int
+    default: 32
+  seed:
+    description: The seed of weights, order and dropout.
+    type: int
+    default: 0
+  least_accuracy:
+    description: The share of test images that must be recognised for V(PASS).
+    type: float
+    default: 0.97
+  threads:
+    description: Threads for the framework, never more than CPUs that may be used; 0 for what measurement found best.
+    type: int
+    default: 0
+  nice:
+    description: How far the training stands back behind other processes, 0 to 19.
+    type: int
+    default: 10
+  timeout:
+    description: Seconds that the training may take.
+    type: int
+    default: 1800
+  user:
+    description: The account that the training runs as. Without it, the one that the module runs as.
+    type: str
+  rerun:
+    description: Train even where a stored result proves the current generation.
+    type: bool
+    default: false
+  job:
+    description: Name of the progress file below C(ROOT/progress). Filled by the action.
+    type: str
+attributes:
+  check_mode:
+    description: Says whether the job would run and why, and runs nothing.
+    support: full
+  diff_mode:
+    description: One line, why the job runs.
+    support: full
+  async:
+    description: Supported by the action, which follows the epochs itself.
+    support: full
+seealso:
+  - module: condafleet.core.conda_environment
+  - module: condafleet.core.plan
+"""
+
+EXAMPLES = r"""
+- name: Prove that PyTorch trains here
+  condafleet.core.validation:
+    environment: pytorch
+    framework: torch
+    prefix: /opt/miniconda3
+    root: /opt/condafleet
+    data:
+      - name: train-images-idx3-ubyte
+        url: file:///data/mnist/train-images-idx3-ubyte
+        sha256: ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db
+      - name: train-labels-idx1-ubyte
+        url: file:///data/mnist/train-labels-idx1-ubyte
+        sha256: 65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5
+      - name: t10k-images-idx3-ubyte
+        url: file:///data/mnist/t10k-images-idx3-ubyte
+        sha256: 0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7
+      - name: t10k-labels-idx1-ubyte
+        url: file:///data/mnist/t10k-labels-idx1-ubyte
+        sha256: ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2
+  async: 1800
+  poll: 0
+  register: validated
+
+- name: Stop where it could not be proved
+  ansible.builtin.assert:
+    that: validated.result.verdict in ['PASS', 'SKIP']
+"""
+
+RETURN = r"""
+result:
+  description: The stored result, fresh or not; null in check mode where there is none.
+  returned: success
+  type: dict
+  contains:
+    verdict:
+      description: PASS, FAIL, ERROR or SKIP.
+      type: str
+    reason:
+      description: Why it is not PASS, else null.
+      type: str
+    next_step:
+      description: What to do about it, else null.
+      type: str
+    generation:
+      description: The generation that was trained in.
+      type: str
+    interpreter:
+      description: The python that ran, by its real path.
+      type: str
+    epochs:
+      description: One entry an epoch, with loss, accuracy, seconds and images_per_second.
+      type: list
+    test_loss:
+      description: Mean loss over the test images.
+      type: float
+    test_accuracy:
+      description: Share of the test images that were recognised.
+      type: float
+    recomputed_accuracy:
+      description: The same share, computed with numpy from the stored weights.
+      type: float
+    images_per_second:
+      description: Training speed over the epochs after the first.
+      type: float
+    device:
+      description: Kind (cpu or cuda) and name.
+      type: dict
+    versions:
+      description: Versions of python, numpy, the framework and the Keras backend.
+      type: dict
+    threads:
+      description: Threads that the framework was given.
+      type: int
+    cpu_quota:
+      description: CPUs that the cgroup allows, null for no limit.
+      type: float
+    peak_memory_bytes:
+      description: The training's largest resident memory.
+      type: int
+    data:
+      description: Name of the data set and sha256 of each file.
+      type: dict
+    weights:
+      description: Path, sha256 and format of the weights as npz.
+      type: dict
+    job_digest:
+      description: Digest over scripts, data and schedule.
+      type: str
+would_run:
+  description: Why the job ran, or in check mode would run; null where the stored result holds.
+  returned: success
+  type: str
+ran:
+  description: Whether the job ran.
+  returned: success
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
+from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
+
+ARGUMENTS = {
+    "environment": {"type": "str", "required": True},
+    "framework": {"type": "str", "choices": ["keras", "tensorflow", "torch"], "required": True},
+    "prefix": {"type": "path", "required": True},
+    "root": {"type": "path", "required": True},
+    "data": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "sha256": {"type": "str", "required": True},
+        },
+    },
+    "scripts": {"type": "dict", "default": {}},
+    "variables": {"type": "dict", "default": {}},
+    "epochs": {"type": "int", "default": 5},
+    "batch_size": {"type": "int", "default": 32},
+    "seed": {"type": "int", "default": 0},
+    "least_accuracy": {"type": "float", "default": 0.97},
+    "threads": {"type": "int", "default": 0},
+    "nice": {"type": "int", "default": 10},
+    "timeout": {"type": "int", "default": 1800},
+    "user": {"type": "str"},
+    "rerun": {"type": "bool", "default": False},
+    "job": {"type": "str"},
+}
+
+
+def main():
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        task = Task(params)
+        why = why_run(task)
+        result = task.stored()
+        if why and not module.check_mode:
+            result = validate(task, Progress(progress_file(params["root"], params["job"])))
+    except FleetError as error:
+        module.fail_json(msg=error.message)
+    line = "validation of %s with %s: %s\n" % (params["environment"], params["framework"], why)
+    module.exit_json(
+        changed=bool(why),
+        result=result,
+        would_run=why,
+        ran=bool(why and not module.check_mode),
+        diff={"prepared": line} if why else {},
+    )
+
+
+if __name__ == "__main__":
+    main()
