@@ -66,6 +66,9 @@ def plan_installation(installation: Mapping[str, Any], declared: Mapping[str, An
     text = declared.get("condarc")
     if text is not None and text != installation["condarc"]:
         changes.append({"what": "condarc", "before": installation["condarc"] or "", "after": text})
+    if installation["state"] == "absent":
+        # What is new has owner, group and mode from the start.
+        return changes
     for what in ("owner", "group"):
         # Only the superuser may give files away.
         if declared.get(what) and installation["superuser"] and installation[what] != declared[what]:

@@ -1,0 +1,128 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: conda_facts
+short_description: Observe a node's conda installation, environments, shells and GPUs by reading files
+version_added: "0.1.0"
+description:
+  - Returns all that condafleet needs to know of a node in one call.
+  - Reads files only. It starts no conda, asks no GPU driver and uses no network. It is quick, and safe beside jobs.
+author:
+  - condafleet maintainers (@condafleet)
+options:
+  prefix:
+    description: The installation's prefix.
+    type: path
+    required: true
+  root:
+    description: The folder that holds generations, caches and results.
+    type: path
+    default: /opt/condafleet
+  users:
+    description:
+      - The users whose shell start-up files are looked at, beside the system's.
+      - Without any, the user that runs the module.
+    type: list
+    elements: str
+    default: []
+  environments:
+    description: The environments that are looked at. Without this option, all of them.
+    type: list
+    elements: str
+  system_root:
+    description: The root folder of the system whose start-up files and users are looked at, for images and chroots.
+    type: path
+    default: /
+attributes:
+  check_mode:
+    description: Changes nothing, ever.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: See what is there
+  condafleet.core.conda_facts:
+    prefix: /opt/miniconda3
+  register: node
+
+- name: Say which conda it is
+  ansible.builtin.debug:
+    msg: "{{ node.conda.installation.state }} {{ node.conda.installation.conda_version }}"
+"""
+
+RETURN = r"""
+conda:
+  description: What is on the node.
+  returned: success
+  type: dict
+  contains:
+    schema_version:
+      description: The version of this structure.
+      type: int
+      sample: 1
+    node:
+      description:
+        - Python, architecture, platform, C library, kernel, operating system, processors and memory.
+        - GPUs (V(name) is null where only the device file can be seen), the driver, and the newest CUDA version that
+          the driver is known to support. Free bytes at the prefix and at the root.
+      type: dict
+    installation:
+      description:
+        - C(state) is V(absent), V(present), V(unfinished) or V(foreign) (there is something else).
+        - Versions, the installer's own note, condafleet's receipt, the text of C(.condarc), owner, group and mode;
+          C(missing) lists what a whole installation has and this one lacks.
+      type: dict
+    environments:
+      description: For each name below C(envs), whether it is a link, a directory or broken, and the link's generation.
+      type: dict
+    generations:
+      description: The generations below the root, with receipt and, for current ones, fingerprint and drift.
+      type: list
+      elements: dict
+    shells:
+      description:
+        - C(files) are the start-up files that count, each with the state of its block (V(present), V(absent), V(other),
+          V(damaged)), the installation that the block is of and its text. C(problems) tells of users without a home.
+      type: dict
+    validations:
+      description: The stored results by environment and framework.
+      type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "prefix": {"type": "path", "required": True},
+            "root": {"type": "path", "default": "/opt/condafleet"},
+            "users": {"type": "list", "elements": "str", "default": []},
+            "environments": {"type": "list", "elements": "str"},
+            "system_root": {"type": "path", "default": "/"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        conda = observe(
+            **{key: module.params[key] for key in ("prefix", "root", "users", "environments", "system_root")}
+        )
+    except FleetError as error:
+        module.fail_json(msg=error.message)
+    except OSError as error:
+        module.fail_json(msg="%s: cannot be read: %s" % (error.filename, error.strerror))
+    module.exit_json(changed=False, conda=conda)
+
+
+if __name__ == "__main__":
+    main()
