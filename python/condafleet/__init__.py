@@ -76,6 +76,11 @@ _HOMES = {
     ),
 }
 
+# The function `lock` has the name of the package that solves. Loading a package binds its name here, once: so that is
+# done now, and the name left to the function.
+import_module("condafleet.lock")
+globals().pop("lock")
+
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)

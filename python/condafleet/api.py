@@ -152,7 +152,8 @@ def _not_run(outcome: runner.Outcome) -> RunError | InputError:
     said = " ".join(dict.fromkeys(errors)) or "it said nothing"
     if "--limit" in said or "hosts to target" in said:
         return InputError(f"limit: no host is left. Ansible said: {said}. Nothing was changed.")
-    return RunError(f"ansible-playbook ended with {outcome.code} before its end. It said: {said}")
+    how = "was killed" if outcome.code is None else f"ended with {outcome.code}"
+    return RunError(f"ansible-playbook {how} before the end of its run. It said: {said}")
 
 
 def _plain(lines: Sequence[str]) -> list[str]:

@@ -6,17 +6,16 @@ started, watched, and the folder is deleted again, whatever happened.
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,14 @@ from typing import Any
 import ansible_runner
 
 from condafleet.collection import collection_root
+from condafleet.environment import environment
 from condafleet.errors import RunError, RunInterruptedError
 from condafleet.inventory import InventorySource
 
 Event = Mapping[str, Any]
 OnEvent = Callable[[Event], None]
 
-# Where Ansible looks for collections if nobody says otherwise.
-ANSIBLE_COLLECTIONS = "~/.ansible/collections:/usr/share/ansible/collections"
+GRACE = 10.0  # seconds that Ansible has to end by itself when it is asked to
 LEFT_RUNNING = (
     "Work that had begun on the nodes may still be running there. "
     "Next: run the same again; it waits for that work or repeats it, and finished steps are not repeated."
@@ -106,55 +105,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: ansible-playbook's exit status, the stats that it gave (None: it gave none), its last lines."""
+    """How a run ended: ansible-playbook's exit status (None: it was killed), its stats (None: none), its last lines."""
 
-    code: int
+    code: int | None
     stats: Mapping[str, Any] | None
     tail: tuple[str, ...]
-
-
-def environment(root: Path, outer: Mapping[str, str], cwd: Path) -> dict[str, str]:
-    """Return the variables that differ from the caller's environment."""
-    return {
-        # Without an activated venv, the ansible-playbook beside this Python would not be found.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), outer.get("PATH", os.defpath)]),
-        # First the content of this version: a copy in ~/.ansible may be older.
-        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(root), user_collections(outer, cwd)]),
-        # The groups that a run makes do not exist when no node needs them; that is no reason for a warning.
-        "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore",
-    }
-
-
-def user_collections(outer: Mapping[str, str], cwd: Path) -> str:
-    """Return the collection paths that Ansible would use by itself: environment, then ansible.cfg, then default."""
-    if outer.get("ANSIBLE_COLLECTIONS_PATH"):
-        return outer["ANSIBLE_COLLECTIONS_PATH"]
-    config = ansible_config(outer, cwd)
-    if config is not None:
-        parser = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
-        try:
-            parser.read(config, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError):
-            return ANSIBLE_COLLECTIONS  # Ansible itself says best what is wrong with its file
-        found = parser.get("defaults", "collections_path", fallback="")
-        if found:
-            parts = (Path(part.strip()).expanduser() for part in found.split(os.pathsep))
-            return os.pathsep.join(os.path.normpath(config.parent / part) for part in parts)
-    return ANSIBLE_COLLECTIONS
-
-
-def ansible_config(outer: Mapping[str, str], cwd: Path) -> Path | None:
-    """Return the ansible.cfg that Ansible will read, in Ansible's own order."""
-    named = outer.get("ANSIBLE_CONFIG")
-    if named:
-        path = (cwd / Path(named).expanduser()).absolute()
-        candidates = [path / "ansible.cfg" if path.is_dir() else path]
-    else:
-        candidates = []
-    if not cwd.stat().st_mode & 0o002:  # Ansible ignores an ansible.cfg in a folder that everybody can write to
-        candidates.append(cwd / "ansible.cfg")
-    candidates += [Path(outer.get("HOME", "~")).expanduser() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def run(call: Call, on_event: OnEvent | None = None) -> Outcome:
@@ -188,7 +143,6 @@ def configure(call: Call, folder: Path) -> Any:
         playbook=call.playbook,
         envvars=environment(collection_root(), os.environ, cwd),
         quiet=True,
-        timeout=max(1, round(call.timeout)) if call.timeout else None,
         fact_cache_type="",  # the user's own setting holds
     )
     config.prepare()
@@ -200,16 +154,22 @@ def configure(call: Call, folder: Path) -> Any:
 
 
 class _Watch:
-    """Takes the events of one run: hands them on, keeps the stats and the last lines."""
+    """Takes the events of one run, keeps the stats and the last lines, and ends the run when it has to end early."""
 
-    def __init__(self, on_event: OnEvent | None) -> None:
+    def __init__(self, on_event: OnEvent | None, limit: float | None) -> None:
         self.on_event = on_event
         self.stats: Mapping[str, Any] | None = None
         self.tail: deque[str] = deque(maxlen=40)
         self.trouble: BaseException | None = None
+        self.interrupted = threading.Event()
+        self.deadline = time.monotonic() + limit if limit else None
+        self.late = False
+        self.pid = 0
+        self.asked: float | None = None
 
     def event(self, event: Event) -> bool:
         """Handle an event. True keeps it: False would drop the stats."""
+        self.pid = event.get("pid") or self.pid
         if event.get("event") == "playbook_on_stats":
             self.stats = event.get("event_data")
         if event.get("stdout"):
@@ -221,9 +181,26 @@ class _Watch:
                 self.trouble = error
         return True
 
+    def cancelled(self) -> bool:
+        """Say whether ansible-runner is to kill Ansible now; it asks about every second.
+
+        Its kill does not reach Ansible's workers, which lead process groups of their own and would go on. So Ansible
+        is asked first: it ends its workers, and they end their connections.
+        """
+        now = time.monotonic()
+        self.late = self.late or (self.deadline is not None and now > self.deadline)
+        if not (self.late or self.trouble or self.interrupted.is_set()):
+            return False
+        if self.asked is None:
+            self.asked = now
+            if self.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGTERM)
+        return not self.pid or now - self.asked > GRACE
+
 
 def _watch(call: Call, folder: Path, on_event: OnEvent | None) -> Outcome:
-    watch = _Watch(on_event)
+    watch = _Watch(on_event, call.timeout)
 
     def forget_environment(status: Mapping[str, Any], **_: Any) -> None:
         # ansible-runner has just written the whole environment, with whatever secrets it holds, into this file.
@@ -231,38 +208,53 @@ def _watch(call: Call, folder: Path, on_event: OnEvent | None) -> Outcome:
             for path in folder.glob("artifacts/*/command"):
                 path.unlink()
 
-    with _stoppable() as stop:
+    with _signals_set(watch.interrupted):
         try:
             runner = ansible_runner.Runner(
                 configure(call, folder),
                 event_handler=watch.event,
                 status_handler=forget_environment,
-                cancel_callback=lambda: stop.is_set() or watch.trouble is not None,
+                cancel_callback=watch.cancelled,
             )
-            status, code = runner.run()
+            _, code = runner.run()
         except ansible_runner.AnsibleRunnerException as error:
             raise RunError(f"ansible-playbook could not be started: {error}. Nothing was changed.") from error
+        if watch.asked is not None:
+            end_workers(folder)
     if watch.trouble is not None:
         raise watch.trouble
-    if stop.is_set():
+    if watch.interrupted.is_set():
         raise RunInterruptedError(f"Interrupted. {LEFT_RUNNING}")
-    if status == "timeout":
+    if watch.late:
         raise RunError(f"timeout: the run took longer than {call.timeout:g} s and was stopped. {LEFT_RUNNING}")
     if code == 127 and watch.stats is None:
         raise RunError("ansible-playbook was not found. Next: pip install --force-reinstall condafleet.")
     return Outcome(code=code, stats=watch.stats, tail=tuple(watch.tail))
 
 
+def end_workers(folder: Path) -> None:
+    """End what a stopped Ansible left behind: workers that had just been forked miss its signal."""
+    mark = str(folder).encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = mark in (entry / "environ").read_bytes() and b"ansible-playbook" in (entry / "cmdline").read_bytes()
+            group = os.getpgid(int(entry.name)) if ours else 0
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+        if group and group != os.getpgrp():
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+
+
 @contextmanager
-def _stoppable() -> Iterator[threading.Event]:
-    """Let SIGINT and SIGTERM end the run cleanly: left alone, they would end this process and leave Ansible behind."""
-    stop = threading.Event()
+def _signals_set(flag: threading.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set a flag: left alone, they would end this process and leave Ansible behind."""
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may set handlers
+        yield  # only the main thread may set handlers
         return
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, lambda *_: flag.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

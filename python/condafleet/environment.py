@@ -1,0 +1,56 @@
+"""The environment variables that Ansible is started with, and what the user's own configuration says of them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# Where Ansible looks for collections if nobody says otherwise.
+ANSIBLE_COLLECTIONS = "~/.ansible/collections:/usr/share/ansible/collections"
+
+
+def environment(root: Path, outer: Mapping[str, str], cwd: Path) -> dict[str, str]:
+    """Return the variables that differ from the caller's environment."""
+    return {
+        # Without an activated venv, the ansible-playbook beside this Python would not be found.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), outer.get("PATH", os.defpath)]),
+        # First the content of this version: a copy in ~/.ansible may be older.
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(root), user_collections(outer, cwd)]),
+        # The groups that a run makes do not exist when no node needs them; that is no reason for a warning.
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore",
+    }
+
+
+def user_collections(outer: Mapping[str, str], cwd: Path) -> str:
+    """Return the collection paths that Ansible would use by itself: environment, then ansible.cfg, then default."""
+    if outer.get("ANSIBLE_COLLECTIONS_PATH"):
+        return outer["ANSIBLE_COLLECTIONS_PATH"]
+    config = ansible_config(outer, cwd)
+    if config is not None:
+        parser = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
+        try:
+            parser.read(config, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            return ANSIBLE_COLLECTIONS  # Ansible itself says best what is wrong with its file
+        found = parser.get("defaults", "collections_path", fallback="")
+        if found:
+            parts = (Path(part.strip()).expanduser() for part in found.split(os.pathsep))
+            return os.pathsep.join(os.path.normpath(config.parent / part) for part in parts)
+    return ANSIBLE_COLLECTIONS
+
+
+def ansible_config(outer: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return the ansible.cfg that Ansible will read, in Ansible's own order."""
+    named = outer.get("ANSIBLE_CONFIG")
+    if named:
+        path = (cwd / Path(named).expanduser()).absolute()
+        candidates = [path / "ansible.cfg" if path.is_dir() else path]
+    else:
+        candidates = []
+    if not cwd.stat().st_mode & 0o002:  # Ansible ignores an ansible.cfg in a folder that everybody can write to
+        candidates.append(cwd / "ansible.cfg")
+    candidates += [Path(outer.get("HOME", "~")).expanduser() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
+    return next((path for path in candidates if path.is_file()), None)
