@@ -33,8 +33,8 @@ def main(argv: list[str]) -> int:
         help="a depot with the embedded installer; default: $CONDAFLEET_TEST_DEPOT, build/demo/depot",
     )
     parser.add_argument("--nodes", type=int, default=10, help="containers (default 10)")
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
-    parser.add_argument("--slow-rounds", type=int, default=3, help="rounds that include genuine conda (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    parser.add_argument("--slow-rounds", type=int, default=3, help="rounds that include the slow variants (default 3)")
     parser.add_argument("--only", action="append", default=[], choices=names, help="these variants (and three pings)")
     options = parser.parse_args(argv)
     if min(options.nodes, options.rounds, options.slow_rounds) < 1:

@@ -63,7 +63,13 @@ VARIANTS = [
     Variant(YARDSTICK, "a playbook of exactly three pings", HERE / "playbooks" / "three_pings.yml", {}),
     Variant("condafleet", "site.yml, validation off", ROOT / "site.yml", {}),
     Variant("peer_stub", "the tasks of public roles, conda and pip answer at once", PEER, STUB),
-    Variant("peer_stub_facts", "the same with facts gathered, as those roles do", PEER, {**STUB, "peer_facts": True}),
+    Variant(
+        "peer_stub_facts",
+        "the same with facts gathered, as those roles do",
+        PEER,
+        {**STUB, "peer_facts": True},
+        slow=True,
+    ),
     Variant("peer", "the tasks of public roles, genuine conda and pip", PEER, {}, slow=True),
 ]
 
