@@ -8,8 +8,8 @@ Reads files, on the controller only. The readers of YAML and TOML are handed in,
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockspec
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -38,6 +38,69 @@ class Found:
 
     state: str
     lock: Optional[lockfile.Lock] = None
+
+
+def survey(
+    environments: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Mapping[str, Any]],
+    locks_dir: str,
+    *,
+    read_yaml: Reader,
+    read_toml: Reader,
+    channels: Sequence[str],
+    tos: str,
+    sources: str,
+    spec_folders: Sequence[str],
+) -> List[Tuple[Wanted, Found]]:
+    """Every lock that a declaration wants, with what the folder holds of it; FleetError where an input is wrong."""
+    names = [str(entry.get("name")) for entry in environments]
+    for name in names:
+        if names.count(name) > 1:
+            raise FleetError(
+                "environments_list: {0!r} stands in it twice. Accepted: unique names. Next: rename one.".format(name)
+            )
+    wants = [
+        want
+        for entry in environments
+        for want in wanted(
+            with_spec_found(entry, spec_folders),
+            targets,
+            locks_dir,
+            read_yaml=read_yaml,
+            channels=channels,
+            tos=tos,
+            sources=sources,
+        )
+    ]
+    return [(want, look(want, read_yaml=read_yaml, read_toml=read_toml)) for want in wants]
+
+
+def to_make(surveyed: Sequence[Tuple[Wanted, Found]], update: Union[bool, Sequence[str]]) -> List[Wanted]:
+    """The locks to solve: missing and stale ones, and those to update (all, or of the environments named)."""
+    names = {want.environment for want, _ in surveyed}
+    for name in [] if isinstance(update, bool) else update:
+        if name not in names:
+            raise FleetError(
+                "update: {0!r} is no environment. Accepted: {1}. Next: correct the name.".format(
+                    name, ", ".join(sorted(names)) or "none is declared"
+                )
+            )
+    return [
+        want
+        for want, found in surveyed
+        if not want.given
+        and (found.state != "reused" or (update if isinstance(update, bool) else want.environment in update))
+    ]
+
+
+def request(wants: Sequence[Wanted], depot: Optional[Mapping[str, Any]], timeout: float) -> Dict[str, Any]:
+    """What `python -m condafleet.lock` is asked on its standard input."""
+    return {
+        "schema_version": 1,
+        "solves": [asdict(want) for want in wants],
+        "depot": dict(depot) if depot else None,
+        "timeout": timeout,
+    }
 
 
 def wanted(

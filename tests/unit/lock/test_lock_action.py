@@ -1,0 +1,141 @@
+"""The action condafleet.core.lock, in real ansible-playbook runs on the controller alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from condafleet.lock import lock_all
+
+REPOSITORY = Path(__file__).parents[3]
+PLAYBOOK = """
+- name: Lock
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Lock
+      condafleet.core.lock: "{{ arguments }}"
+      register: result
+      run_once: true
+    - name: Show
+      ansible.builtin.copy:
+        content: "{{ {'result': result, 'fact': __environments_locks, 'host': inventory_hostname} | to_json }}"
+        dest: "{{ playbook_dir }}/{{ inventory_hostname }}.json"
+        mode: "0600"
+      delegate_to: localhost
+      vars:
+        ansible_connection: local
+      check_mode: false
+"""
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Runs the action for two nodes that can't be reached; gives (exit code, output, what each node saw)."""
+    folder = tmp_path / "play"
+    (folder / "inventory").mkdir(parents=True)
+    (folder / "inventory" / "hosts.yml").write_text(
+        "all: {hosts: {one: {ansible_host: 192.0.2.1}, two: {ansible_host: 192.0.2.2}}}\n"
+    )
+    (folder / "play.yml").write_text(PLAYBOOK)
+
+    def run(arguments, *options, condafleet=True):
+        (folder / "vars.json").write_text(json.dumps({"arguments": arguments}))
+        shadow = tmp_path / "shadow" / "condafleet"
+        if not condafleet:
+            shadow.mkdir(parents=True, exist_ok=True)
+            (shadow / "__init__.py").write_text("raise ImportError('condafleet is hidden by a test')\n")
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))}
+        environ["PYTHONPATH"] = str(REPOSITORY / "python" if condafleet else shadow.parent)
+        environ["ANSIBLE_COLLECTIONS_PATH"] = str(REPOSITORY / "collections")
+        environ["ANSIBLE_HOME"] = str(tmp_path / "ansible")
+        environ["ANSIBLE_LOCALHOST_WARNING"] = "false"
+        command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "inventory/hosts.yml", "-e", "@vars.json"]
+        done = subprocess.run(
+            [*command, *options, "play.yml"], cwd=folder, env=environ, capture_output=True, text=True, check=False
+        )
+        found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json") if path.stem != "vars"}
+        for path in folder.glob("*.json"):
+            path.unlink()
+        return done.returncode, done.stdout + done.stderr, found
+
+    return run
+
+
+@pytest.fixture
+def arguments(made, declared, targets):
+    """What the role would hand to the action."""
+    return {
+        "environments": [declared],
+        "targets": targets,
+        "locks_dir": "locks",
+        "depot": made.write(),
+    }
+
+
+def test_locks_are_made_beside_the_inventory_and_then_reused(play, arguments, tmp_path):
+    code, output, hosts = play(arguments, "--diff")
+    assert code == 0, output
+    lock = hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]
+    assert (lock["state"], hosts["one"]["result"]["changed"]) == ("made", True)
+    assert lock["conda_lock"] == str(tmp_path / "play/inventory/locks/pytorch/linux-64-cpu.conda-lock.yml")
+    assert {"manager": "pip", "name": "torch", "version": "2.7.1+cpu", "build": ""} in lock["packages"]
+    assert "+pip torch 2.7.1+cpu" in output
+    assert "solving 2 conda specs" in output
+    # run_once, yet every node has the fact that the plan reads
+    assert hosts["one"]["fact"] == hosts["two"]["fact"] == hosts["one"]["result"]["locks"]
+
+    code, output, hosts = play(arguments)
+    again = hosts["two"]["fact"]["pytorch"]["linux-64-cpu"]
+    assert (code, again["state"], again["digest"]) == (0, "reused", lock["digest"])
+    assert hosts["one"]["result"]["changed"] is False
+
+
+def test_check_mode_writes_nothing_and_says_unlocked(play, arguments, tmp_path):
+    code, output, hosts = play(arguments, "--check", "--diff")
+    assert code == 0, output
+    lock = hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]
+    assert (lock["state"], lock["digest"], lock["packages"]) == ("unlocked", None, None)
+    assert hosts["one"]["result"]["changed"] is True
+    assert "unknown until locked" in output
+    assert not (tmp_path / "play/inventory/locks").exists()
+
+
+def test_current_locks_need_no_condafleet_and_missing_ones_name_it(play, arguments, tmp_path):
+    locks = tmp_path / "play/inventory/locks"
+    (state,) = lock_all(arguments["environments"], arguments["targets"], locks, depot=arguments["depot"])
+    code, output, hosts = play(arguments, condafleet=False)
+    assert code == 0, output
+    assert hosts["one"]["fact"]["pytorch"]["linux-64-cpu"]["digest"] == state.digest
+
+    state.pylock.unlink()
+    code, output, hosts = play(arguments, condafleet=False)
+    assert code == 2
+    assert "no current lock of pytorch for linux-64-cpu" in output
+    assert "`pip install condafleet`" in output
+
+
+def test_an_unsatisfiable_spec_is_explained_and_nothing_is_written(play, arguments, tmp_path):
+    arguments["environments"][0]["spec"] = {"conda": ["python=3.11"], "pip": ["torch==9"]}
+    code, output, _ = play(arguments)
+    assert code == 2
+    assert "the pip part can't be solved for target 'linux-64-cpu'" in " ".join(output.split())
+    assert "torch==9" in output
+    assert not (tmp_path / "play/inventory/locks").exists()
+
+
+def test_a_spec_is_found_beside_the_inventory_and_updated_by_name(play, arguments, tmp_path):
+    spec = tmp_path / "play/inventory/environments/x.yml"
+    spec.parent.mkdir()
+    spec.write_text("dependencies:\n- python=3.11\n")
+    arguments["environments"][0]["spec"] = "environments/x.yml"
+    code, output, hosts = play(arguments)
+    assert code == 0, output
+    code, output, hosts = play({**arguments, "update": ["pytorch"]})
+    assert hosts["one"]["fact"]["pytorch"]["linux-64-cpu"]["state"] == "made"
+    code, output, hosts = play({**arguments, "update": ["typo"]})
+    assert code == 2
+    assert "update: 'typo' is no environment. Accepted: pytorch" in output

@@ -1,0 +1,145 @@
+"""What uv is asked, and whether what it gives can use a GPU."""
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
+from condafleet.errors import LockError
+from condafleet.lock import builds, names, wheels
+from condafleet.lock.sources import Sources
+
+DEPOT = Sources(
+    channels=["file:///d/channel"], index="file:///d/simple", depot_url="file:///d", origins={"https://c.invalid/": ""}
+)
+CPU = {"platform": "linux-64", "glibc": "2.36"}
+
+
+def pip(name, version="1"):
+    return Package("pip", name, version, "", "https://x.invalid/x.whl", "0" * 64, None, None, "x.whl", "")
+
+
+def conda(name, build):
+    return Package("conda", name, "2.5", build, "https://x.invalid/x.conda", "0" * 64, "0" * 32, None, "x", "linux-64")
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        [pip("torch", "2.7.1+cpu")],
+        [pip("torch", "2.7.1")],
+        [pip("torch", "2.7.1+cpu"), pip("nvidia-cublas-cu12")],
+        [pip("torch", "2.7.1+rocm6.3")],
+        [pip("tensorflow-cpu"), pip("nvidia-cudnn-cu12")],
+        [pip("tensorflow")],
+        [pip("jaxlib", "0.4.30")],
+        [conda("pytorch", "cpu_generic_py311_0")],
+        [conda("pytorch", "py3.11_cpu_0")],
+        [conda("tensorflow-base", "cpu_py311_0")],
+        [conda("jaxlib", "cpu_py311_0")],
+        [conda("pytorch-cpu", "cpu_0")],
+    ],
+)
+def test_cpu_builds_for_cuda_are_an_error_that_names_them(packages):
+    with pytest.raises(LockError, match=rf"'gpu' has CUDA 12\.8, but gets a CPU build: {packages[0].name} ") as caught:
+        builds.check_cuda("x", "gpu", "12.8", packages)
+    assert f"Next: {packages[0].name}: " in str(caught.value)
+    builds.check_cuda("x", "cpu", None, packages)
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        [pip("torch", "2.7.1+cu126")],
+        [pip("torch", "2.7.1"), pip("nvidia-cublas-cu12")],
+        [pip("torch", "2.13.0"), pip("nvidia-cublas")],
+        [pip("tensorflow"), pip("nvidia-cudnn-cu12")],
+        [pip("jaxlib"), pip("jax-cuda12-plugin")],
+        [conda("pytorch", "cuda126_py311_0")],
+        [conda("pytorch", "gpu_cuda118py311_0")],
+        [conda("pytorch", "py3.11_cuda12.1_cudnn8.9.2_0")],
+        [conda("numpy", "py311_0")],
+    ],
+)
+def test_cuda_builds_pass(packages):
+    builds.check_cuda("x", "gpu", "12.8", packages)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "backend"),
+    [
+        (None, "cpu"),
+        ("11.8", "cu118"),
+        ("12.0", "cu121"),
+        ("12.6", "cu126"),
+        ("12.7", "cu126"),
+        ("12.8", "cu128"),
+        ("13.1", "cu130"),
+        ("14.0", "cu132"),
+    ],
+)
+def test_torch_backend_follows_the_least_cuda(cuda, backend):
+    assert wheels.torch_backend(cuda) == backend
+
+
+def test_a_cuda_older_than_any_build_is_an_error():
+    with pytest.raises(LockError, match=r"cuda '10\.2' is older than any build of PyTorch"):
+        wheels.torch_backend("10.2")
+
+
+@pytest.mark.parametrize(
+    ("definition", "platform"),
+    [
+        (CPU, "x86_64-manylinux_2_36"),
+        ({"platform": "linux-64", "glibc": "2.30"}, "x86_64-manylinux_2_28"),
+        ({"platform": "linux-aarch64", "glibc": "2.41"}, "aarch64-manylinux_2_40"),
+    ],
+)
+def test_platform_is_the_newest_that_the_glibc_satisfies(definition, platform):
+    assert wheels.uv_platform(definition) == platform
+
+
+def test_with_a_depot_uv_is_given_its_index_and_no_other():
+    command = wheels.uv_command(Path("/s"), CPU, "3.11.9", DEPOT)
+    assert "--default-index=file:///d/simple" in command
+    assert "--only-binary=:all:" in command
+    assert not [word for word in command if word.startswith("--torch-backend")]
+
+
+def test_upstream_uv_keeps_its_default_index_and_chooses_torch_by_target():
+    command = wheels.uv_command(Path("/s"), {**CPU, "cuda": "12.6"}, "3.11.9", Sources(channels=["conda-forge"]))
+    assert "--torch-backend=cu126" in command
+    assert not [word for word in command if "index" in word]
+
+
+def test_nothing_of_the_callers_settings_reaches_a_depots_solve():
+    environ = {
+        "HOME": "/h",
+        "UV_EXTRA_INDEX_URL": "x",
+        "UV_DEFAULT_INDEX": "x",
+        "UV_FIND_LINKS": "x",
+        "PIP_INDEX_URL": "x",
+    }
+    assert wheels.uv_environment(environ, DEPOT) == {"HOME": "/h", "UV_NO_CONFIG": "1"}
+    upstream = wheels.uv_environment(environ, Sources(channels=[]))
+    assert upstream == {"HOME": "/h", "UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "depends", "project"),
+    [
+        ("pytorch", ["python >=3.11,<3.12.0a0"], "torch"),
+        ("ruamel.yaml", ["python"], "ruamel-yaml"),
+        ("matplotlib-base", ["python_abi 3.11.*"], "matplotlib"),
+        ("zlib", ["libgcc"], None),
+        ("python", ["python_abi"], None),
+    ],
+)
+def test_conda_names_and_projects(name, depends, project):
+    assert names.project_of({"name": name, "depends": depends}) == project
+
+
+def test_a_place_outside_the_depot_is_refused():
+    assert DEPOT.canonical("file:///d/wheels/x.whl") == "https://c.invalid/wheels/x.whl"
+    with pytest.raises(LockError, match=r"points to file:///etc/x\.whl, outside itself"):
+        DEPOT.canonical("file:///etc/x.whl")
