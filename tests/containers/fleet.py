@@ -40,6 +40,11 @@ import images
 ROOT = Path(__file__).resolve().parents[2]
 FLEETS = ROOT / "build" / "fleets"
 SUBNETS = [ipaddress.ip_network(f"10.213.{third}.0/24") for third in range(256)]  # podman's default is 10.88.0.0/16
+SERVE = """
+import sys, pathlib
+from condafleet.depot.serve import serve
+serve(pathlib.Path(sys.argv[1]), host=sys.argv[2], port=int(sys.argv[3]))
+"""
 READY = """
 tries=0
 until systemctl is-active --quiet ssh && [ -s /etc/ssh/ssh_host_ed25519_key.pub ]; do
@@ -245,9 +250,8 @@ class Fleet:
         gateway = self.state["network"]["gateway"]
         with socket.create_server((gateway, 0)) as free:
             port = free.getsockname()[1]
-        words = ("depot", "serve", str(depot), "--host", gateway, "--port", str(port))
-        command = [sys.executable, "-c", "import sys; from condafleet.cli import main; sys.exit(main())", *words]
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+        command = [sys.executable, "-c", SERVE, str(depot), gateway, str(port)]
+        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'python'}:{ROOT / 'collections'}"}
         log = self.folder / "depot.log"
         with log.open("w", encoding="utf-8") as heard:
             running = subprocess.Popen(
@@ -262,7 +266,7 @@ class Fleet:
         for _ in range(150):
             if running.poll() is not None:
                 said = log.read_text(encoding="utf-8")
-                raise engine.EngineError(f"{' '.join(command)}: rc {running.returncode}: {said}")
+                raise engine.EngineError(f"the depot's server ended with rc {running.returncode}: {said}")
             try:
                 with urllib.request.urlopen(f"{url}/manifest.json", timeout=5):
                     return
