@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.condafleet.core.plugins.module_utils import download
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 

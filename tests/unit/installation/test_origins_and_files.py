@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.condafleet.core.plugins.module_utils import files, origins
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 
