@@ -22,7 +22,7 @@ SHEBANG_LIMIT = 127
 
 
 def check_environments(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """The declaration, resolved: {list, prefix, root, targets, may_fail, timeout}; InputError names what is wrong.
+    """The declaration, resolved: {environments, prefix, root, targets, may_fail, timeout}; InputError names what is wrong.
 
     `values` are the role's variables without `environments_`, with `spec_folders`: where relative specs are looked for.
     """
@@ -51,7 +51,7 @@ def check_environments(values: Mapping[str, Any]) -> Dict[str, Any]:
             )
         check_length(root, name)
     return {
-        "list": declared,
+        "environments": declared,
         "prefix": prefix,
         "root": root,
         "targets": targets,

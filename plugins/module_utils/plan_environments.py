@@ -48,7 +48,7 @@ def plan_environment(
     lock = locks.get(target) or {}
     digest = lock.get("digest")
     if not digest:
-        return _plan(target, UNKNOWN, "its packages are unknown until it is locked for %s" % target)
+        return _plan(target, UNKNOWN, "it is not locked for %s yet" % target)
 
     generations = [record for record in observed.get("generations") or [] if record["environment"] == name]
     current = next((record for record in generations if state and record["name"] == state["generation"]), None)
