@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if min(options.nodes, options.rounds, options.slow_rounds) < 1:
         parser.error("--nodes, --rounds, --slow-rounds: 1 or more")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the containers go also when a time limit ends this
     say = converged.progress(time.monotonic())
     result = converged.run(
         options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, say
@@ -57,3 +59,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except (measure.BenchmarkError, fleet.engine.EngineError) as error:
         sys.exit(f"python -m tests.benchmarks: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
