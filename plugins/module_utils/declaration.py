@@ -16,7 +16,7 @@ Manifest = Optional[Mapping[str, Any]]
 CHECKS: Dict[str, Callable[[Values, Values, Manifest], Dict[str, Any]]] = {
     "miniconda": check_miniconda,
     "shell_init": lambda values, catalog, manifest: check_shell_init(values),
-    "environments": lambda values, catalog, manifest: check_environments(values),
+    "environments": lambda values, catalog, manifest: check_environments(values, manifest),
     "validation": lambda values, catalog, manifest: check_validation(values, manifest),
 }
 # What a role needs of a depot. The list of all files is large, and for `depot verify` alone.

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
 FRAMEWORKS = ("jax", "keras", "tensorflow", "torch")
 PLATFORMS = ("linux-64", "linux-aarch64")
@@ -21,8 +22,8 @@ VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 SHEBANG_LIMIT = 127
 
 
-def check_environments(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """The declaration, resolved: {environments, prefix, root, targets, may_fail, timeout}; InputError names what is wrong.
+def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
+    """The declaration: {environments, prefix, root, targets, may_fail, timeout}; InputError names what is wrong.
 
     `values` are the role's variables without `environments_`, with `spec_folders`: where relative specs are looked for.
     """
@@ -35,7 +36,7 @@ def check_environments(values: Mapping[str, Any]) -> Dict[str, Any]:
             "a folder outside %s (environments_prefix)" % prefix,
             "choose one beside it, such as %s" % os.path.join(os.path.dirname(prefix), "condafleet"),
         )
-    targets = check_targets(values.get("targets"))
+    targets = raise_glibc(check_targets(values.get("targets")), manifest)
     entries = values.get("list")
     if not isinstance(entries, (list, tuple)):
         raise InputError("environments_list", entries, "a list of {name, spec, targets, frameworks}", "correct it")
@@ -136,6 +137,20 @@ def check_targets(targets: Any) -> Dict[str, Dict[str, Any]]:
                 raise InputError("%s.%s" % (where, key), value, "a version such as 2.28", "write it as text in quotes")
         checked[str(name)] = {key: str(value) for key, value in definition.items() if value not in (None, "")}
     return checked
+
+
+def raise_glibc(
+    targets: Mapping[str, Mapping[str, Any]], manifest: Optional[Mapping[str, Any]]
+) -> Dict[str, Dict[str, Any]]:
+    """The targets of a depot's platform need at least the glibc that its packages were made for."""
+    least = (manifest or {}).get("glibc")
+    raised: Dict[str, Dict[str, Any]] = {}
+    for name, definition in targets.items():
+        raised[name] = dict(definition)
+        same = definition["platform"] == (manifest or {}).get("platform")
+        if least and same and version_key(definition.get("glibc") or "0") < version_key(least):
+            raised[name]["glibc"] = str(least)
+    return raised
 
 
 def check_length(root: str, name: str) -> None:
