@@ -81,3 +81,16 @@ def judge(outcome: Mapping[str, Any], least_accuracy: float) -> Tuple[str, Optio
             "compare the node's driver and the environment's target with what the framework needs",
         )
     return ERROR, reason, "read the job's log on the node"
+
+
+def complaint(result: Optional[Mapping[str, Any]]) -> Optional[str]:
+    """What a run that ends in failure says of this result, in one line; None where it is no reason to fail."""
+    if not result or result.get("verdict") not in (FAIL, ERROR):
+        return None
+    return "%s with %s: %s: %s. Next: %s." % (
+        result["environment"],
+        result["framework"],
+        result["verdict"],
+        str(result["reason"]).rstrip("."),
+        str(result["next_step"]).rstrip("."),
+    )

@@ -211,6 +211,10 @@ would_run:
   description: Why the job ran, or in check mode would run; null where the stored result holds.
   returned: success
   type: str
+complaint:
+  description: One sentence for FAIL and ERROR, with the next step; null for the other verdicts.
+  returned: success
+  type: str
 ran:
   description: Whether the job ran.
   returned: success
@@ -221,6 +225,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import complaint
 from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
 
 ARGUMENTS = {
@@ -270,6 +275,7 @@ def main():
         result=result,
         would_run=why,
         ran=bool(why and not module.check_mode),
+        complaint=complaint(result),
         diff={"prepared": line} if why else {},
     )
 
