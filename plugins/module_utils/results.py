@@ -13,13 +13,8 @@ VERDICTS = ("PASS", "SKIP", "ERROR", "FAIL")
 STATES = ("ok", "behind", "unfinished", "drifted", "replaced")
 
 
-# The variables of a host that the action reads: the registered plan, and one for each part that a role has handled.
-READ_BY_REPORT = (
-    "condafleet_plan",
-    "__condafleet_installation",
-    "__condafleet_environments",
-    "__condafleet_validation",
-)
+# The variables of a host that the action reads: the plan, and what the role validation registered.
+READ_BY_REPORT = ("condafleet_plan", "__validation_trained")
 
 
 def merge(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,31 +76,42 @@ def host_status(variables: Mapping[str, Any], alive: bool) -> tuple[str, str | N
         return "unreachable", str(planned.get("msg") or "it could not be reached")
     if planned.get("failed"):
         return "failed", str(planned.get("msg") or "it could not be planned")
+    complaints = [str(item["complaint"]) for item in _trained(variables) if item.get("complaint")]
+    if complaints and not alive:
+        return "failed", " ".join(complaints)
     if not alive:
         return "failed", "it failed or was lost after the plan; the output of the run says where"
     return ("changed" if _at(planned, "plan").get("state") == "pending" else "ok"), None
 
 
 def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
-    """Return a host's data from its variables: the registered plan, and what the roles left since.
+    """Return a host's data from its variables: the registered plan, and what came of it since.
 
-    `done` says that the plan was carried out there: its generations are the current ones then.
+    `done` says that the plan was carried out there: its generations are the current ones then. A host that was
+    trained on was switched before.
     """
     planned = _at(variables, "condafleet_plan")
     data: dict[str, Any] = {}
     if planned.get("conda"):
         data = {"observed": planned["conda"], "plan": _at(planned, "plan")}
-    if done:
+    trained = _trained(variables)
+    if done or trained:
         data["environments"] = {
             name: {key: entry[key] for key in ("generation", "digest", "target")}
             for name, entry in _at(planned, "plan", "environments").items()
             if entry.get("action") in ("build", "switch")
         }
-    for part in ("installation", "environments", "validation"):
-        left = _at(variables, "__condafleet_" + part)
-        if left:
-            data[part] = left
+    for item in trained:
+        job, result = _at(item, "__validation_job"), _at(item, "result")
+        if job and result:
+            data = merge(data, {"validation": {job["environment"]: {job["framework"]: result}}})
     return data
+
+
+def _trained(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        dict(item) for item in _at(variables, "__validation_trained").get("results") or [] if not item.get("skipped")
+    ]
 
 
 def installation_report(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def provision(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetRe
     """Bring every node to what was declared, prove that it can train, and say what came of it.
 
     `inventory` is a path, a mapping in Ansible's YAML form, or a list of host names.
-    Raises InputError for what is not acceptable (nothing was changed then), RunError if the run could not come to
-    its end, RunInterruptedError on Ctrl-C. Failed and unreachable nodes are in the result: see `raise_for_status`.
+    Raises InputError or LockError for what is not acceptable (nothing was changed then), RunError if the run could
+    not come to its end, RunInterruptedError on Ctrl-C. Failed and unreachable nodes are in the result: see `raise_for_status`.
     """
     return _run("site", inventory, options)
 
@@ -129,12 +129,12 @@ def run_call(call: runner.Call, on_event: OnEvent | None = None) -> FleetResult:
             on_event(event)
 
     outcome = runner.run(call, take)
-    refusals = fold.refusals()
+    refusal = fold.refusal()
     if outcome.stats is None:
         raise _not_run(outcome)
     result = fold.result(outcome.stats)
-    if refusals and not result.changed:
-        raise InputError(" ".join(refusals))
+    if refusal is not None and not result.changed:
+        raise refusal
     if not result.hosts:
         why = "; ".join(_plain(fold.warnings)) or "it names none"
         where = call.inventory.argument or "as given"

@@ -9,15 +9,16 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ansible_collections.condafleet.core.plugins.module_utils import results as maker
-from condafleet.errors import FleetError
+from condafleet.errors import CondafleetError, FleetError, InputError, LockError
 from condafleet.version import __version__
 
 Status = Literal["ok", "changed", "failed", "unreachable", "skipped"]
 
 # Actions that check what was declared: when one of them refuses, nothing was touched on any node.
+LOCK = "condafleet.core.lock"
 CHECKS = (
+    LOCK,
     "condafleet.core.declaration",
-    "condafleet.core.lock",
     "ansible.builtin.validate_argument_spec",
     "validate_argument_spec",
 )
@@ -148,16 +149,16 @@ class Fold:
             self.failures.append(_failure(data, result))
         elif kind == "runner_on_unreachable":
             self.unreachable[host] = _failure(data, result)
-        if kind in ("runner_on_ok", "runner_on_failed"):
+        if kind in ("runner_on_ok", "runner_on_failed", "runner_item_on_ok", "runner_item_on_failed"):
             self._take(host, result)
+            if _action(data) == LOCK and isinstance(result.get("locks"), Mapping):
+                self.locks = maker.merge(self.locks, _locks(result["locks"]))
 
     def _take(self, host: str, result: Mapping[str, Any]) -> None:
         for one in (result, *(item for item in result.get("results") or () if isinstance(item, Mapping))):
             handed = ((one.get("ansible_stats") or {}).get("data") or {}).get("condafleet")
             if isinstance(handed, Mapping):
                 self.data[host] = maker.merge(self.data.get(host, {}), handed)
-            if isinstance(one.get("locks"), Mapping):
-                self.locks = maker.merge(self.locks, one["locks"])
 
     def result(self, stats: Mapping[str, Any], now: datetime | None = None) -> FleetResult:
         """Return the result, by the stats with which the run ended."""
@@ -196,11 +197,12 @@ class Fold:
             data=MappingProxyType(self.data.get(name, {})),
         )
 
-    def refusals(self) -> list[str]:
-        """Return what was refused before anything was touched: empty unless that is all that went wrong."""
+    def refusal(self) -> CondafleetError | None:
+        """Return what was refused before anything was touched: None unless that is all that went wrong."""
         if not self.failures or not all(one.action in CHECKS or one.host == "localhost" for one in self.failures):
-            return []
-        return list(dict.fromkeys(one.message for one in self.failures))
+            return None
+        message = " ".join(dict.fromkeys(one.message for one in self.failures))
+        return LockError(message) if all(one.action == LOCK for one in self.failures) else InputError(message)
 
 
 def stamp(now: datetime | None = None) -> str:
@@ -208,11 +210,26 @@ def stamp(now: datetime | None = None) -> str:
     return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _action(data: Mapping[str, Any]) -> str:
+    return str(data.get("resolved_action") or data.get("task_action") or "")
+
+
+def _locks(locks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return locks without their packages: those are in the files."""
+    return {
+        environment: {
+            target: {key: value for key, value in entry.items() if key not in ("packages", "variables")}
+            for target, entry in targets.items()
+        }
+        for environment, targets in locks.items()
+    }
+
+
 def _failure(data: Mapping[str, Any], result: Mapping[str, Any]) -> Failure:
     return Failure(
         host=str(data["host"]),
         task=str(data.get("task") or ""),
-        action=str(data.get("resolved_action") or data.get("task_action") or ""),
+        action=_action(data),
         message=message_of(result),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,8 @@ import typer
 
 from condafleet import depot
 from condafleet.cli import options as opt
+from condafleet.cli import tables
+from condafleet.cli.exit_codes import FINE, NODE_FAILED
 from condafleet.cli.output import Output, write_whole
 from condafleet.cli.progress import Progress
 from condafleet.errors import InputError
@@ -51,7 +55,7 @@ def build(
     if sha256_file is not None:
         write_whole(sha256_file, made.manifest_sha256 + "\n")
     output.show(f"{made.kind} depot for {made.platform}: {made.files} files, {size(made.bytes)}, in {made.path}")
-    output.show(f'depot_url: "{url}"\ndepot_sha256: "{made.manifest_sha256}"')
+    output.show(lines(url, made.manifest_sha256))
     output.data(
         {
             "path": str(made.path),
@@ -65,6 +69,56 @@ def build(
     )
 
 
+def verify(directory: DirectoryArgument, sha256: Sha256Option = None, json_file: opt.JsonOption = None) -> None:
+    """Check a depot, byte by byte; exit status 1 if it is not what its manifest says."""
+    output = Output(json_file)
+    output.prepare()
+    with Progress(output.errors) as progress:
+        found = depot.verify(directory, expected_sha256=sha256, progress=progress.tell)
+    for one in found.findings:
+        output.show(f"{one.problem}  {one.path}: {one.detail}")
+    verdict = "whole" if found.ok else f"NOT whole, {len(found.findings)} findings"
+    output.show(f"{found.path}: {verdict}; {found.files} files, {size(found.bytes)}; sha256 {found.manifest_sha256}")
+    output.data({"ok": found.ok, **asdict(found)})
+    raise typer.Exit(FINE if found.ok else NODE_FAILED)
+
+
+def serve(
+    directory: DirectoryArgument,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 0,
+) -> None:
+    """Serve a depot until Ctrl-C."""
+    output = Output()
+
+    def ready(url: str) -> None:
+        output.show(f"serving {directory}; Ctrl-C ends it")
+        output.show(lines(url, depot.open_depot(str(directory)).sha256))
+        sys.stdout.flush()
+
+    depot.serve(directory, host=host, port=port, ready=ready)
+
+
+def show(directory: DirectoryArgument, json_file: opt.JsonOption = None) -> None:
+    """List a depot."""
+    output = Output(json_file)
+    output.prepare()
+    found = depot.contents(directory)
+    about = f"{found.kind} depot for {found.platform}, glibc {found.glibc}, Python {found.python}, {size(found.bytes)}"
+    output.show(about)
+    output.show(lines(directory.absolute().as_uri(), found.manifest_sha256))
+    rows = [("installer", f"{one.distribution} {one.version}", size(one.size)) for one in found.installers]
+    for kind, items in (("conda", found.conda_packages), ("wheel", found.wheels), ("data set", found.datasets)):
+        rows += [(kind, " ".join(filter(None, (one.name, one.version, one.build))), size(one.size)) for one in items]
+    output.show(tables.listing(("kind", "what", "size"), rows))
+    output.data({**asdict(found), "installers": [one.model_dump(mode="json") for one in found.installers]})
+
+
+def lines(url: str, sha256: str) -> str:
+    """Return the two lines that an inventory needs."""
+    return f'depot_url: "{url}"\ndepot_sha256: "{sha256}"'
+
+
 def size(count: int) -> str:
     """Return a size as people read it: decimal units."""
     value = float(count)
@@ -73,32 +127,3 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit != "MB" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
-
-
-def verify(directory: DirectoryArgument, sha256: Sha256Option = None, json_file: opt.JsonOption = None) -> None:
-    """Check a depot, byte by byte."""
-    output = Output(json_file)
-    output.prepare()
-    with Progress(output.errors) as progress:
-        found = depot.verify(directory, expected_sha256=sha256, progress=progress.tell)
-    output.show(str(found))
-
-
-def serve(
-    directory: DirectoryArgument,
-    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8080,
-) -> None:
-    """Serve a depot until Ctrl-C."""
-
-
-def show(
-    url: Annotated[str, typer.Argument(metavar="DIR_OR_URL", help="A folder, file:///… or http(s)://…")],
-    sha256: Sha256Option = None,
-    json_file: opt.JsonOption = None,
-) -> None:
-    """List a depot."""
-    output = Output(json_file)
-    output.prepare()
-    found = depot.open_depot(url, expected_sha256=sha256)
-    output.show(str(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from condafleet.errors import CondafleetError, InputError, RunInterruptedError
+from condafleet.errors import CondafleetError, InputError, LockError, RunInterruptedError
 from condafleet.results import FleetResult, HostResult
 
 FINE = 0
@@ -40,7 +40,7 @@ def error_code(error: CondafleetError) -> int:
     """Return the exit status for a run that could not be done."""
     if isinstance(error, RunInterruptedError):
         return INTERRUPTED
-    return BAD_INPUT if isinstance(error, InputError) else NODE_FAILED
+    return BAD_INPUT if isinstance(error, InputError | LockError) else NODE_FAILED
 
 
 def _failed_validation(host: HostResult) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.table import Table
 
 from condafleet.cli import tables
 from condafleet.errors import InputError
@@ -70,7 +71,7 @@ class Output:
 
     def show(self, what: RenderableType) -> None:
         """Show something to people."""
-        self.tables.print(what)
+        self.tables.print(what, soft_wrap=not isinstance(what, Table))  # lines can be copied whole
 
     def data(self, data: Any) -> None:
         """Write data as JSON, if it was asked for."""

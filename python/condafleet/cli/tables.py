@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -64,6 +64,14 @@ def locks(found: Mapping[str, Any]) -> Table:
     for environment, targets in sorted(found.items()):
         for target, entry in sorted(targets.items()):
             table.add_row(environment, target, str(entry.get("state", "")), str(entry.get("digest") or "")[:12])
+    return table
+
+
+def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a plain table."""
+    table = _table(*columns)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

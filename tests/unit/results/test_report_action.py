@@ -1,0 +1,68 @@
+"""The action `report`, really run by Ansible."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+from condafleet.api import build_call, run_call
+
+PLAY = """\
+- name: Plan as the site does
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Leave a plan
+      ansible.builtin.set_fact:
+        condafleet_plan: "{{ left }}"
+    - name: Lose one
+      ansible.builtin.fail:
+        msg: lost
+      when: inventory_hostname == 'b'
+
+- name: Report
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Write the report
+      condafleet.core.report:
+        path: "{{ report_path }}"
+      run_once: true
+"""
+PLAN: dict[str, Any] = {
+    "plan": {"installation": [], "shells": [], "validation": {}, "environments": {}, "state": "converged"},
+    "conda": {"installation": {"prefix": "/opt/m", "state": "present"}, "environments": {}, "generations": []},
+}
+
+
+def test_the_report_is_written_once_for_all(tmp_path: Path) -> None:
+    play, path = tmp_path / "play.yml", tmp_path / "new/report.json"
+    play.write_text(PLAY)
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "left": PLAN}
+    inventory = {"all": {"hosts": {"a": host, "b": host}}}
+    options: Any = {"extra_vars": {"report_path": str(path)}}
+    run_call(build_call(str(play), inventory, {**options, "check": True}))
+    assert not path.exists()
+    result = run_call(build_call(str(play), inventory, options))
+    assert result.changed == ()
+    report = json.loads(path.read_text())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert report["fleet"] == {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
+    assert report["hosts"]["a"]["installation"] == {"prefix": "/opt/m", "state": "present"}
+    assert report["condafleet_version"] == result.report()["condafleet_version"]
+    assert set(report) == set(result.report())
+    assert set(report["hosts"]["a"]) == set(result.report()["hosts"]["a"])
+
+
+def test_a_folder_is_no_report(tmp_path: Path) -> None:
+    play = tmp_path / "play.yml"
+    play.write_text(PLAY)
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "left": PLAN}
+    result = run_call(
+        build_call(str(play), {"all": {"hosts": {"a": host}}}, {"extra_vars": {"report_path": str(tmp_path)}})
+    )
+    assert result.failed == ("a",)
+    assert "it is a folder. Accepted: a file. Next: set condafleet_report_path" in str(result.hosts["a"].message)
