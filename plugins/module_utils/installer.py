@@ -82,8 +82,11 @@ def differing_version(installation: Mapping[str, Any], declared: Mapping[str, An
     """The version found, where an installation stands that is another one than declared; it is left as it is."""
     if installation["state"] != "present" or not declared.get("version"):
         return None
-    found = found_version(installation)
-    return found if found and found != declared["version"] else None
+    found, wanted = found_version(installation), declared["version"]
+    # Where only conda's own version is known, it is a part of the installer's: 24.7.1 in py311_24.7.1-0.
+    if not found or found == wanted or (found == installation.get("conda_version") and found in wanted):
+        return None
+    return found
 
 
 def found_version(installation: Mapping[str, Any]) -> Optional[str]:

@@ -1,0 +1,270 @@
+"""Start-up files on a real disk, read by real shells."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.condafleet.core.plugins.modules import conda_facts, conda_init
+
+ROOT = os.geteuid() == 0
+Capture = pytest.CaptureFixture[str]
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+class System:
+    """A root folder with an /etc and homes, and an installation that has what shells source."""
+
+    def __init__(self, top: Path) -> None:
+        self.root = top / "system"
+        self.prefix = top / "miniconda3"
+        (self.prefix / "etc/profile.d").mkdir(parents=True)
+        (self.prefix / "etc/profile.d/conda.sh").write_text(
+            'conda() { echo "conda of $CONDA_MARK"; }\nCONDA_MARK=here\n'
+        )
+        (self.root / "etc/profile.d").mkdir(parents=True)
+        (self.root / "etc/bash.bashrc").write_text("# Debian's\n")
+
+    def user(self, name: str, uid: int, home: bool = True) -> Path:
+        path = self.root / "home" / name
+        if home:
+            path.mkdir(parents=True)
+            if ROOT:
+                os.chown(path, uid, uid)
+        with (self.root / "etc/passwd").open("a") as stream:
+            stream.write(f"{name}:x:{uid}:{uid}::/home/{name}:/bin/bash\n")
+        return path
+
+    def run(self, capsys: Capture, check: bool = False, **options: Any) -> dict[str, Any]:
+        arguments = {
+            "prefix": str(self.prefix),
+            "system_root": str(self.root),
+            **options,
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+        }
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            conda_init.main()
+        return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> System:
+    # Another user has to be able to pass down to a home below it.
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        if ROOT:
+            folder.chmod(0o755)
+    return System(tmp_path)
+
+
+def tree(top: Path) -> dict[str, tuple[bytes | None, int, int]]:
+    return {
+        str(path.relative_to(top)): (
+            path.read_bytes() if path.is_file() else None,
+            stat.S_IMODE(path.lstat().st_mode),
+            path.lstat().st_uid,
+        )
+        for path in top.rglob("*")
+    }
+
+
+def changed(result: dict[str, Any]) -> list[str]:
+    return [Path(entry["path"]).name for entry in result["files"] if entry["changed"]]
+
+
+def test_system_scope_writes_once_and_is_undone_to_the_byte(system: System, capsys: Capture) -> None:
+    before = tree(system.root)
+    promised = system.run(capsys, check=True)
+    assert tree(system.root) == before
+    first, second = system.run(capsys), system.run(capsys)
+    assert (promised["changed"], first["changed"], second["changed"]) == (True, True, False)
+    assert promised["diff"] == first["diff"]
+    assert set(promised) == set(second)
+    assert changed(first) == ["condafleet.sh", "bash.bashrc"]
+    assert "+" not in first["diff"][1]["before"]
+    assert str(system.prefix) in first["diff"][1]["after"]
+    assert system.run(capsys, state="absent")["changed"] is True
+    assert tree(system.root) == before
+    assert system.run(capsys, state="absent")["changed"] is False
+
+
+def test_el_and_zsh_have_their_own_places(system: System, capsys: Capture) -> None:
+    (system.root / "etc/bash.bashrc").rename(system.root / "etc/bashrc")
+    (system.root / "etc/zsh").mkdir()
+    assert changed(system.run(capsys)) == ["condafleet.sh", "bashrc", "zprofile", "zshrc"]
+    assert (system.root / "etc/zsh/zshrc").is_file()
+
+
+@pytest.mark.parametrize(
+    ("existing", "login"),
+    [
+        ([], ".profile"),
+        ([".profile"], ".profile"),
+        ([".profile", ".bash_profile"], ".bash_profile"),
+        ([".bash_login", ".profile"], ".bash_login"),
+    ],
+)
+def test_no_login_file_is_hidden_by_a_new_one(system: System, capsys: Capture, existing: list[str], login: str) -> None:
+    home = system.user("alice", os.geteuid())
+    for name in existing:
+        (home / name).touch()
+    result = system.run(capsys, scope="users", users=["alice"], shells=["bash"])
+    assert changed(result) == [".bashrc", login]
+    assert {path.name for path in home.iterdir()} == {".bashrc", login, *existing}
+
+
+def test_links_and_modes_are_kept(system: System, capsys: Capture) -> None:
+    home = system.user("alice", os.geteuid())
+    (home / "dotfiles").mkdir()
+    (home / "dotfiles/bashrc").write_text("a=1")
+    (home / "dotfiles/bashrc").chmod(0o600)
+    (home / ".bashrc").symlink_to("dotfiles/bashrc")
+    system.run(capsys, scope="users", users=["alice"], shells=["bash"])
+    assert (home / ".bashrc").is_symlink()
+    assert stat.S_IMODE((home / "dotfiles/bashrc").stat().st_mode) == 0o600
+    system.run(capsys, scope="users", users=["alice"], shells=["bash"], state="absent")
+    assert (home / "dotfiles/bashrc").read_bytes() == b"a=1"
+
+
+@pytest.mark.skipif(not ROOT, reason="only root works for other users")
+def test_a_user_s_files_belong_to_the_user(system: System, capsys: Capture) -> None:
+    home = system.user("alice", 23456)
+    system.run(capsys, scope="users", users=["alice"])
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in home.iterdir()} == {(23456, 23456)}
+    assert os.geteuid() == 0
+
+
+@pytest.mark.skipif(not ROOT, reason="only root works for other users")
+def test_a_link_in_a_home_leads_root_to_nothing_that_the_user_could_not_write(system: System, capsys: Capture) -> None:
+    home = system.user("alice", 23456)
+    secret = system.root / "etc" / "shadow"
+    secret.write_text("root:x\n")
+    secret.chmod(0o644)
+    (home / ".bashrc").symlink_to(secret)
+    failed = system.run(capsys, scope="users", users=["alice"], shells=["bash"])
+    assert ".bashrc: cannot be written as user 23456: Permission denied" in failed["msg"]
+    assert secret.read_text() == "root:x\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("bob", "The home folder .*/home/bob does not exist"), ("nobodyhere", "This node has no such user")],
+)
+def test_a_user_without_a_home_is_one_clear_error(system: System, capsys: Capture, name: str, told: str) -> None:
+    import re
+
+    system.user("alice", os.geteuid())
+    system.user("bob", os.geteuid(), home=False)
+    before = tree(system.root)
+    failed = system.run(capsys, scope="users", users=["alice", name])
+    assert failed["failed"]
+    assert re.search(f"shell_init_users: {name} is not accepted. {told}", failed["msg"])
+    assert tree(system.root) == before
+
+
+def test_another_installation_s_block_is_replaced_on_request_only(system: System, capsys: Capture) -> None:
+    other = System(system.root / "other")
+    other.root = system.root
+    other.run(capsys)
+    before = tree(system.root)
+    failed = system.run(capsys)
+    assert f"block of {other.prefix}, not of {system.prefix}" in failed["msg"]
+    assert tree(system.root) == before
+    assert system.run(capsys, replace=True)["changed"] is True
+    assert system.run(capsys)["changed"] is False
+
+
+def test_what_is_no_regular_file_is_not_opened(system: System, capsys: Capture) -> None:
+    (system.root / "etc/bash.bashrc").unlink()
+    os.mkfifo(system.root / "etc/bash.bashrc")
+    assert "bash.bashrc: is no regular file" in system.run(capsys)["msg"]
+
+
+def test_the_user_that_runs_is_meant_by_an_empty_list(
+    system: System, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = system.root / "mine"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    result = system.run(capsys, scope="users", system_root="/")
+    assert {entry["user"] for entry in result["files"]} == {ME}
+    assert {path.name for path in home.iterdir()} == {".bashrc", ".profile", ".zshrc"}
+
+
+def test_conda_facts_sees_the_same_and_changes_nothing(system: System, capsys: Capture, tmp_path: Path) -> None:
+    system.user("alice", os.geteuid())
+    system.run(capsys)
+    before = tree(tmp_path)
+    arguments = {
+        "prefix": str(system.prefix),
+        "root": str(tmp_path / "root"),
+        "users": ["alice", "nobodyhere"],
+        "system_root": str(system.root),
+    }
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        conda_facts.main()
+    result = json.loads(capsys.readouterr().out)
+    assert result["changed"] is False
+    conda = result["conda"]
+    assert conda["schema_version"] == 1
+    assert conda["installation"]["state"] == "foreign"
+    states = {Path(entry["path"]).name: entry["block"] for entry in conda["shells"]["files"]}
+    assert states == {
+        "condafleet.sh": "present",
+        "bash.bashrc": "present",
+        ".bashrc": "absent",
+        ".profile": "absent",
+        ".zshrc": "absent",
+    }
+    assert "nobodyhere" in conda["shells"]["problems"][0]
+    assert tree(tmp_path) == before
+
+
+def shell(program: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, *arguments],
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", "ZDOTDIR": str(home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def home(system: System, capsys: Capture) -> Path:
+    path = system.user("alice", os.geteuid())
+    system.run(capsys, scope="users", users=["alice"])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["-ic", "-lc"])
+def test_bash_knows_conda_at_login_and_interactively(home: Path, kind: str) -> None:
+    assert "conda of here" in shell("bash", kind, "conda", home=home).stdout
+
+
+@pytest.mark.parametrize("program", ["bash", "dash", "zsh"])
+def test_the_block_prints_nothing_and_bears_strict_shells(system: System, home: Path, program: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    # Also after the installation was removed.
+    for _ in range(2):
+        done = shell(program, "-euc", f". {home}/.bashrc; . {home}/.bashrc; echo end", home=home)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+        shutil.rmtree(system.prefix, ignore_errors=True)
+
+
+def test_zsh_knows_conda(home: Path) -> None:
+    if not shutil.which("zsh"):
+        pytest.skip("zsh is not installed")
+    assert "conda of here" in shell("zsh", "-ic", "conda", home=home).stdout
