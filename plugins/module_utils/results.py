@@ -66,7 +66,8 @@ def host_report(status: str, message: str | None, data: Mapping[str, Any]) -> di
 def report_summary(report: Mapping[str, Any]) -> str:
     """Return one line: how many hosts are what."""
     counts = ", ".join("%d %s" % (report["fleet"][status], status) for status in STATUSES)
-    return "%d hosts: %s" % (report["fleet"]["hosts"], counts)
+    hosts = report["fleet"]["hosts"]
+    return "%d host%s: %s" % (hosts, "" if hosts == 1 else "s", counts)
 
 
 def host_status(variables: Mapping[str, Any], alive: bool) -> tuple[str, str | None]:

@@ -38,7 +38,8 @@ def provision(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetRe
 
     `inventory` is a path, a mapping in Ansible's YAML form, or a list of host names.
     Raises InputError or LockError for what is not acceptable (nothing was changed then), RunError if the run could
-    not come to its end, RunInterruptedError on Ctrl-C. Failed and unreachable nodes are in the result: see `raise_for_status`.
+    not come to its end, RunInterruptedError on Ctrl-C. Failed and unreachable nodes are in the result: see its
+    `raise_for_status`.
     """
     return _run("site", inventory, options)
 

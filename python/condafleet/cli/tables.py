@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from ansible_collections.condafleet.core.plugins.module_utils import results as maker
+
 WORST_FIRST = ("failed", "unreachable", "changed", "ok")
 STYLES = {
     "failed": "bold red",
@@ -77,9 +79,7 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def summary(report: Mapping[str, Any]) -> Text:
     """Return the last line: how many of what."""
-    fleet = report["fleet"]
-    counts = ", ".join(f"{fleet[word]} {word}" for word in ("ok", "changed", "failed", "unreachable"))
-    return Text(f"{fleet['hosts']} hosts: {counts}")
+    return Text(maker.report_summary(report))
 
 
 def _table(*columns: str) -> Table:

@@ -1,0 +1,258 @@
+"""Exit statuses, values of options, tables and progress lines: without Ansible."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from condafleet.cli import tables
+from condafleet.cli.depot import size
+from condafleet.cli.exit_codes import error_code, exit_code
+from condafleet.cli.options import read_extra_vars, read_inventory, read_value
+from condafleet.cli.output import Output, write_whole
+from condafleet.cli.progress import Progress, elapsed
+from condafleet.errors import DepotError, InputError, LockError, RunError, RunInterruptedError
+from condafleet.report import load_report
+from condafleet.results import FleetResult, HostResult, Status
+
+
+def host(status: Status = "ok", verdict: str | None = None, action: str = "none") -> HostResult:
+    data: dict[str, Any] = {"plan": {"environments": {"e": {"action": action, "target": "t", "why": "w"}}}}
+    if verdict:
+        data["validation"] = {"e": {"torch": {"verdict": verdict, "test_accuracy": 0.98, "images_per_second": 1234.5}}}
+    bad = status in ("failed", "unreachable")
+    return HostResult("n", status, "because" if bad else None, "Do it" if bad else None, data)
+
+
+def fleet(*hosts: HostResult, **more: Any) -> FleetResult:
+    named = {f"n{number}": one for number, one in enumerate(hosts)}
+    return FleetResult(named, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", **more)
+
+
+@pytest.mark.parametrize(
+    ("verb", "result", "check", "code"),
+    [
+        ("provision", fleet(host()), False, 0),
+        ("provision", fleet(host("changed")), False, 0),
+        ("plan", fleet(host("changed", action="build")), True, 0),
+        ("provision", fleet(host("failed"), host("unreachable")), False, 1),
+        ("provision", fleet(host("unreachable"), host("changed")), False, 4),
+        ("provision", fleet(host("unreachable"), host("failed", "FAIL")), False, 4),
+        ("provision", fleet(host("failed", "FAIL"), host("failed")), False, 1),
+        ("provision", fleet(host("failed", "FAIL")), False, 5),
+        ("validate", fleet(host("failed", "ERROR")), False, 5),
+        ("validate", fleet(host("ok", "ERROR")), False, 5),
+        ("validate", fleet(host("ok", "SKIP"), host("ok", "PASS")), False, 0),
+        ("status", fleet(host(action="build")), False, 3),
+        ("status", fleet(host()), False, 0),
+        ("environments", fleet(host(action="build")), False, 0),
+        ("lock", fleet(host("changed")), True, 3),
+        ("lock", fleet(host("changed")), False, 0),
+        ("lock", fleet(host(), locks={"e": {"t": {"state": "unlocked"}}}), True, 3),
+        ("lock", fleet(host(), locks={"e": {"t": {"state": "reused"}}}), True, 0),
+    ],
+)
+def test_exit_status(verb: str, result: FleetResult, check: bool, code: int) -> None:
+    assert exit_code(result, verb, check=check) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("x"), 2),
+        (LockError("x"), 2),
+        (RunInterruptedError("x"), 130),
+        (RunError("x"), 1),
+        (DepotError("x"), 1),
+    ],
+)
+def test_exit_status_of_errors(error: Any, code: int) -> None:
+    assert error_code(error) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("24.10", "24.10"),
+        ("0755", "0755"),
+        ("5", 5),
+        ("true", True),
+        ("True", "True"),
+        ("null", None),
+        ('["a", 1]', ["a", 1]),
+        ('{"a": 1.5}', {"a": 1.5}),
+        ('"quoted"', '"quoted"'),
+        ("a=b c", "a=b c"),
+        ("", ""),
+    ],
+)
+def test_values(text: str, value: Any) -> None:
+    assert read_value(text) == value
+    assert type(read_value(text)) is type(value)
+
+
+def test_extra_vars() -> None:
+    assert read_extra_vars(["a=1", "@vars.yml", "b=x=y", "a=2"]) == ({"a": 2, "b": "x=y"}, ["vars.yml"])
+    with pytest.raises(InputError, match=r"--extra-vars: 'no-value' is not accepted\. Accepted: KEY=VALUE, or @FILE"):
+        read_extra_vars(["no-value"])
+
+
+def test_inventories(tmp_path: Path) -> None:
+    odd = tmp_path / "a,b"
+    odd.write_text("")
+    assert read_inventory("hosts.yml") == "hosts.yml"
+    assert read_inventory("gpu1, gpu2,") == ["gpu1", "gpu2"]
+    assert read_inventory(str(odd)) == str(odd)
+
+
+def text_of(*what: Any) -> str:
+    out = Console(file=io.StringIO(), width=120, markup=False, highlight=False)
+    for one in what:
+        out.print(one)
+    return out.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_hosts_worst_first_with_task_and_message() -> None:
+    report = fleet(host(action="build"), host("changed"), host("failed")).report()
+    lines = text_of(tables.hosts(report, {"n2": "Do it"}), tables.summary(report)).splitlines()
+    assert [line.split()[0] for line in lines] == ["host", "n2", "n1", "n0", "3"]
+    assert "Do it: because" in lines[1]
+    assert "e (t) behind" in lines[3]
+    assert lines[-1] == "3 hosts: 1 ok, 1 changed, 1 failed, 0 unreachable"
+
+
+def test_verdicts_with_their_figures() -> None:
+    line = text_of(tables.validation(fleet(host("ok", "PASS")).report())).splitlines()[1]
+    assert line.split() == ["n0", "e", "torch", "PASS", "0.9800", "1,234"]
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shown(*events: dict[str, Any], **more: Any) -> list[str]:
+    out = Console(file=io.StringIO(), width=40, markup=False, highlight=False)
+    progress = Progress(out, clock=Clock(), **more)
+    for one in events:
+        progress.event(one)
+    return out.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+
+
+def event(kind: str, stdout: str = "", **data: Any) -> dict[str, Any]:
+    return {"event": kind, "stdout": stdout, "event_data": data}
+
+
+def test_plain_progress() -> None:
+    long = "m" * 60
+    assert shown(
+        event("playbook_on_play_start", name="Stage"),
+        event("playbook_on_task_start", task="Install conda"),
+        event("runner_on_ok", host="a", res={"changed": False}),
+        event("runner_on_ok", host="b", res={"changed": True}),
+        event("verbose", "\x1b[0;32ma: pytorch: link 40/120 packages (12 s)\x1b[0m"),
+        event("verbose", "skipping: no hosts matched"),
+        event("runner_on_failed", host="c", res={"msg": long}),
+        event("runner_on_failed", host="c", res={"msg": "no"}, ignore_errors=True),
+        event("runner_on_unreachable", host="d", res={"msg": "no route"}),
+        event("on_file_diff", "- old\n+ new"),
+    ) == [
+        "Stage",
+        "  Install conda",
+        "    changed  b: Install conda",
+        "    a: pytorch: link 40/120 packages (12 s)",
+        f"    failed  c: Install conda: {long}",
+        "    ignored  c: Install conda: no",
+        "    unreachable  d: no route",
+    ]
+
+
+def test_differences_and_unchanged_hosts_when_asked_for() -> None:
+    assert shown(event("on_file_diff", "- old\n+ new"), diff=True) == ["    - old", "    + new"]
+    assert shown(event("runner_on_ok", host="a", res={}), verbosity=1) == ["    ok  a: "]
+
+
+def test_nothing_is_silent_for_long() -> None:
+    out = Console(file=io.StringIO(), width=80, markup=False, highlight=False)
+    clock = Clock()
+    progress = Progress(out, clock=clock)
+    progress.event(event("playbook_on_task_start", task="Train"))
+    clock.now = 14.0
+    progress.break_silence()
+    clock.now = 16.0
+    progress.break_silence()
+    clock.now = 17.0
+    progress.break_silence()
+    assert out.file.getvalue().splitlines() == ["  Train", "    still at it, 0:16  Train"]  # type: ignore[attr-defined]
+    assert elapsed(125) == "2:05"
+
+
+def test_a_moving_line_on_a_terminal() -> None:
+    out = Console(file=io.StringIO(), width=80, force_terminal=True, markup=False, highlight=False)
+    with Progress(out) as progress:
+        progress.event(event("playbook_on_play_start", name="Stage"))
+        progress.event(event("playbook_on_task_start", task="Install conda"))
+        progress.event(event("runner_on_failed", host="c", res={"msg": "no room"}))
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "failed  c: Install conda: no room" in said
+    assert "\n  Install conda\n" not in said  # the moving line has it
+
+
+def test_json_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    Output("-").result(fleet(host()), "provision")
+    out, err = capsys.readouterr()
+    assert json.loads(out)["fleet"]["ok"] == 1
+    assert "1 host: 1 ok" in err
+
+
+def test_a_report_that_can_not_be_written_is_said_first(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--json: .* is a folder\. Accepted: a file, or -\."):
+        Output(str(tmp_path)).prepare()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can't be written"):
+        Output(str(tmp_path / "file/report.json")).prepare()
+
+
+def test_a_saved_report_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    report = fleet(host("ok", "PASS")).report()
+    write_whole(path, json.dumps(report))
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert load_report(path) == report
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "it is no JSON"),
+        ("[]", "it has no fleet and hosts"),
+        ('{"fleet": {}, "hosts": {}, "schema_version": 2}', "its schema_version is 2"),
+        ('{"fleet": {}, "hosts": {"a": {"status": "ok"}}, "schema_version": 1}', "host a has no message"),
+    ],
+)
+def test_a_file_that_is_no_report(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_report(path)
+    assert said in caught.value.message
+    assert "Accepted: a report of schema_version 1." in caught.value.message
+
+
+def test_sizes() -> None:
+    assert [size(count) for count in (0, 999, 1000, 2_500_000, 2_400_000_000)] == [
+        "0 B",
+        "999 B",
+        "1 kB",
+        "2.5 MB",
+        "2.4 GB",
+    ]
