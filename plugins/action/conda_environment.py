@@ -22,7 +22,7 @@ display = Display()
 MODULE = "condafleet.core.conda_environment"
 POLL_SECONDS = 2.0
 # Whoever looks at a terminal takes longer silence for a hang.
-SILENCE_SECONDS = 15.0
+SILENCE_SECONDS = 12.0
 MB = 1_000_000
 
 
@@ -170,7 +170,7 @@ class Shown:
     def show(self, record: dict[str, Any] | None, elapsed: float) -> None:
         text = describe(record) if record else "starting"
         step = str((record or {}).get("step") or "")
-        moved = text != self.text and (step != self.step or elapsed - self.time >= SILENCE_SECONDS / 3)
+        moved = text != self.text and (step != self.step or elapsed - self.time >= SILENCE_SECONDS / 2)
         if moved or elapsed - self.time >= SILENCE_SECONDS:
             display.display("%s: %s (%d s)" % (self.who, text, elapsed))
             self.text, self.step, self.time = text, step, elapsed

@@ -41,7 +41,7 @@ def distribution_lines(prefix: str) -> List[str]:
     for folder in site_packages(prefix):
         for entry in _entries(folder):
             if entry.name.endswith((".dist-info", ".egg-info")):
-                lines.append("python %s %s" % (entry.name, _file_sha256(os.path.join(entry.path, "RECORD")) or "-"))
+                lines.append("python %s %s" % (entry.name, _record_digest(os.path.join(entry.path, "RECORD")) or "-"))
     return sorted(lines)
 
 
@@ -75,9 +75,13 @@ def _record_sha256(path: str) -> Optional[str]:
     return found[-1].decode("ascii") if found else None
 
 
-def _file_sha256(path: str) -> Optional[str]:
+def _record_digest(path: str) -> Optional[str]:
     try:
         with open(path, "rb") as stream:
-            return hashlib.sha256(stream.read()).hexdigest()
+            content = stream.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+    if b"uv_cache.json" in content:
+        # uv notes there when its wheel was fetched: not what is installed, and different on every node.
+        content = b"\n".join(line for line in content.splitlines() if b"/uv_cache.json," not in line)
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,93 @@
+"""Bad declarations: one error each that names the variable, the value, what is accepted and the next step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils.declare_environments import check_environments
+from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+
+TARGETS = {"cpu": {"platform": "linux-64", "glibc": "2.28"}}
+
+
+def values(**changed: Any) -> dict[str, Any]:
+    entry = {"name": "x", "spec": {"pip": ["six"]}, "targets": ["cpu"]}
+    entry.update(changed.pop("entry", {}))
+    return {"list": [entry], "prefix": "/opt/miniconda3", "root": "/opt/condafleet", "targets": TARGETS, **changed}
+
+
+def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("")
+    given = values(
+        entry={"spec": "x.yml", "frameworks": ["torch"], "variables": {"A": 1}}, spec_folders=["", str(tmp_path)]
+    )
+    checked = check_environments(given)
+    assert checked["environments"] == [
+        {
+            "name": "x",
+            "spec": str(tmp_path / "x.yml"),
+            "targets": ["cpu"],
+            "frameworks": ["torch"],
+            "variables": {"A": "1"},
+        }
+    ]
+    assert (checked["may_fail"], checked["timeout"]) == (0.0, 3600)
+
+
+@pytest.mark.parametrize(
+    ("changed", "parts"),
+    [
+        ({"entry": {"name": "a b"}}, ["environments_list[0].name: a b", "letters, digits"]),
+        ({"entry": {"name": "base"}}, ["environments_list[0].name: base", "not base or root"]),
+        ({"entry": {"name": "a/b"}}, ["a/b is not accepted"]),
+        (
+            {"entry": {"targets": ["gpu"]}},
+            ["environments_list (x).targets: gpu", "Accepted: cpu", "environments_targets"],
+        ),
+        ({"entry": {"targets": []}}, ["environments_list (x).targets"]),
+        ({"entry": {"frameworks": ["caffe"]}}, ["caffe", "Accepted: jax, keras, tensorflow, torch"]),
+        ({"entry": {"spec": "no.yml"}, "spec_folders": ["/nowhere"]}, ["no.yml", "looked for: /nowhere/no.yml"]),
+        ({"entry": {"spec": None}}, ["environments_list (x).spec: an empty value"]),
+        ({"entry": {"tragets": []}}, ["environments_list (x).tragets", "the keys name, spec"]),
+        ({"entry": {"variables": {"A-B": "1"}}}, ["A-B", "letters, digits and underscore"]),
+        ({"root": "condafleet"}, ["environments_root: condafleet", "an absolute path"]),
+        (
+            {"root": "/opt/miniconda3/fleet"},
+            ["environments_root", "a folder outside /opt/miniconda3", "/opt/condafleet"],
+        ),
+        ({"root": "/" + "r" * 90}, ["environments_root", "within 127 bytes", "shorten it"]),
+        ({"prefix": "/opt/my conda"}, ["environments_prefix: /opt/my conda", "without spaces"]),
+        ({"may_fail": 2}, ["environments_may_fail: 2", "from 0 to 1"]),
+        ({"timeout": "soon"}, ["environments_timeout: soon", "whole seconds"]),
+        ({"targets": {"cpu": {"platform": "win-64"}}}, ["environments_targets.cpu.platform: win-64", "linux-64"]),
+        ({"targets": {"cpu": {"platform": "linux-64", "cuda": "new"}}}, ["environments_targets.cpu.cuda: new"]),
+    ],
+)
+def test_bad_input(changed: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        check_environments(values(**changed))
+    text = str(caught.value)
+    assert [part for part in [*parts, "Next:"] if part not in text] == []
+
+
+def test_a_name_that_stands_twice() -> None:
+    given = values()
+    with pytest.raises(InputError, match="two environments named x is not accepted"):
+        check_environments({**given, "list": given["list"] * 2})
+
+
+def test_a_depot_raises_the_glibc_of_its_platform_alone() -> None:
+    targets = {
+        **TARGETS,
+        "arm": {"platform": "linux-aarch64", "glibc": "2.28"},
+        "new": {"platform": "linux-64", "glibc": "2.40"},
+    }
+    checked = check_environments(values(targets=targets), {"platform": "linux-64", "glibc": "2.36"})
+    assert {name: target["glibc"] for name, target in checked["targets"].items()} == {
+        "cpu": "2.36",
+        "arm": "2.28",
+        "new": "2.40",
+    }
