@@ -1,0 +1,151 @@
+"""The lock on ROOT, progress, users of a folder, smoke tests' verdicts and the switch of a link."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
+from ansible_collections.condafleet.core.plugins.module_utils.build_environment import usable_cpus
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
+from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import judge, last_record
+
+
+def test_a_held_root_names_its_holder(tmp_path: Path) -> None:
+    with (
+        node_lock(str(tmp_path), "build x"),
+        pytest.raises(FleetError, match=r"held by process \d+ on .* since .* \(build x\), and was not given back"),
+        node_lock(str(tmp_path), "build y", timeout=0),
+    ):
+        pass
+    with node_lock(str(tmp_path), "build y", timeout=0):
+        pass
+
+
+def test_progress_is_readable_at_any_time(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    progress = Progress(str(path))
+    progress("link", 0, 3, "packages")
+    progress("link", 1, 3, "packages")
+    assert json.loads(path.read_text())["done"] == 0, "written again within the interval"
+    progress("link", 3, 3, "packages", "last")
+    record = json.loads(path.read_text())
+    assert (record["step"], record["done"], record["total"], record["message"]) == ("link", 3, 3, "last")
+    Progress(None)("link")
+
+
+def test_who_works_in_a_folder_uses_it(tmp_path: Path) -> None:
+    folder = tmp_path / "generation"
+    (folder / "deep").mkdir(parents=True)
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], cwd=folder / "deep", stdin=subprocess.PIPE)
+    try:
+        assert users_of(str(folder)) == [sleeper.pid]
+        assert users_of(str(tmp_path / "gen")) == []
+    finally:
+        sleeper.communicate(b"\n")
+    assert users_of(str(folder)) == []
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("50000 100000", 1), ("nonsense", None)])
+def test_cpus_follow_the_quota_of_the_control_group(tmp_path: Path, quota: str, expected: int | None) -> None:
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert usable_cpus(str(tmp_path)) == (expected or usable_cpus(str(tmp_path / "none")))
+
+
+@pytest.mark.parametrize(
+    ("result", "cuda", "said"),
+    [
+        (None, False, "without a result"),
+        ({"result": 21.0}, False, "it computed 21.0, not 22.0"),
+        ({"result": float("nan")}, False, "it computed nan"),
+        ({"result": 22.0, "cuda": None, "version": "2.13.0+cpu"}, True, "2.13.0+cpu is a build for the CPU"),
+    ],
+)
+def test_a_smoke_test_can_fail(result: dict | None, cuda: bool, said: str) -> None:
+    with pytest.raises(FleetError, match=said.replace("+", r"\+")):
+        judge("torch", result, cuda)
+
+
+def test_a_smoke_test_can_pass() -> None:
+    judge("torch", {"result": 22.0, "cuda": "12.8"}, True)
+    judge("torch", {"result": 22.0, "cuda": None}, False)
+    judge("keras", {"result": 22.0, "cuda": None}, True)
+    assert last_record('noise\n{"a": 1}\n{"result": 22}\nmore noise\n') == {"result": 22}
+    assert last_record("noise") is None
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> states.Request:
+    for serial in (1, 2):
+        path = tmp_path / "root" / "generations" / f"x-{'a' * 12}-{serial}"
+        path.mkdir(parents=True)
+        if serial == 1:
+            fingerprint = states.fingerprint(str(path))
+            (path / ".condafleet.json").write_text(json.dumps({"digest": "a" * 64, "fingerprint": fingerprint}))
+    return states.Request(name="x", prefix=str(tmp_path / "conda"), root=str(tmp_path / "root"), digest="a" * 64)
+
+
+def test_the_link_is_made_moved_and_then_left_alone(request_: states.Request, tmp_path: Path) -> None:
+    assert states.current(request_).changed
+    link = tmp_path / "conda" / "envs" / "x"
+    assert link.resolve().name == "x-aaaaaaaaaaaa-1"
+    assert not states.current(request_).changed
+    assert sorted(path.name for path in link.parent.iterdir()) == ["x"]
+
+
+def test_check_mode_moves_nothing(request_: states.Request, tmp_path: Path) -> None:
+    request_.check = True
+    outcome = states.current(request_)
+    assert outcome.changed
+    assert outcome.diff.endswith("envs/x: nothing → x-aaaaaaaaaaaa-1\n")
+    assert not (tmp_path / "conda").exists()
+
+
+@pytest.mark.parametrize("name", ["x-aaaaaaaaaaaa-2", "x-aaaaaaaaaaaa-9", "../../etc"])
+def test_only_a_finished_generation_is_switched_to(request_: states.Request, name: str) -> None:
+    request_.generation = name
+    with pytest.raises(FleetError, match="a finished generation of x: x-aaaaaaaaaaaa-1"):
+        states.current(request_)
+
+
+def test_a_directory_of_that_name_is_never_replaced(request_: states.Request, tmp_path: Path) -> None:
+    (tmp_path / "conda" / "envs" / "x").mkdir(parents=True)
+    with pytest.raises(FleetError, match="is a directory that was not made by condafleet"):
+        states.current(request_)
+    assert (tmp_path / "conda" / "envs" / "x").is_dir()
+
+
+def test_a_link_of_somebody_else_is_never_replaced(request_: states.Request, tmp_path: Path) -> None:
+    (tmp_path / "conda" / "envs").mkdir(parents=True)
+    (tmp_path / "conda" / "envs" / "x").symlink_to(tmp_path)
+    with pytest.raises(FleetError, match="which is no generation of condafleet"):
+        states.current(request_)
+
+
+def test_what_an_attempt_left_is_removed_and_what_is_finished_or_used_is_not(
+    request_: states.Request, tmp_path: Path
+) -> None:
+    home = tmp_path / "root" / "generations"
+    (home / "x-bbbbbbbbbbbb-1.removing").mkdir()
+    (home / "y-bbbbbbbbbbbb-1").mkdir()
+    used = home / "x-bbbbbbbbbbbb-2"
+    used.mkdir()
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], cwd=used, stdin=subprocess.PIPE)
+    try:
+        removed = states.remove_unfinished(request_)
+    finally:
+        sleeper.communicate(b"\n")
+    assert removed == ["x-aaaaaaaaaaaa-2", "x-bbbbbbbbbbbb-1.removing"]
+    assert sorted(path.name for path in home.iterdir()) == ["x-aaaaaaaaaaaa-1", "x-bbbbbbbbbbbb-2", "y-bbbbbbbbbbbb-1"]
+
+
+def test_building_without_a_conda_says_what_to_install(request_: states.Request) -> None:
+    request_.digest = "b" * 64
+    with pytest.raises(FleetError, match=r"there is no conda at .*conda/bin/conda\. Next: install it first"):
+        states.built(request_)
