@@ -112,7 +112,7 @@ def outcome_of(
         locks.setdefault(want.environment, {})[want.target] = {
             "digest": None if open_ else lockfile.digest(new.lock),
             "conda_lock": want.conda_lock,
-            "pylock": want.pylock,
+            "pylock": want.pylock if not want.given or os.path.exists(want.pylock) else None,
             "state": "unlocked" if open_ else "made" if want in made else "reused",
             "packages": None if open_ else [short(package) for package in new.lock.packages],
             "variables": None if open_ else dict(new.lock.variables),

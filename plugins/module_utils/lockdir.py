@@ -53,7 +53,15 @@ def survey(
     spec_folders: Sequence[str],
 ) -> List[Tuple[Wanted, Found]]:
     """Every lock that a declaration wants, with what the folder holds of it; FleetError where an input is wrong."""
-    names = [str(entry.get("name")) for entry in environments]
+    for entry in environments:
+        for key in ("name", "spec", "targets"):
+            if not entry.get(key):
+                raise FleetError(
+                    "environments_list: {0}: {1} is missing. Accepted: {{name, spec, targets}}. Next: add it.".format(
+                        entry.get("name") or "an entry", key
+                    )
+                )
+    names = [str(entry["name"]) for entry in environments]
     for name in names:
         if names.count(name) > 1:
             raise FleetError(

@@ -19,7 +19,8 @@ _ANACONDA_HOSTS = ("repo.anaconda.com", "repo.continuum.io", "conda.anaconda.org
 # environment.yml has further keys that say nothing about packages.
 _KEYS = ("name", "prefix", "channels", "dependencies", "conda", "pip", "variables", "platforms")
 _PROJECT = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]*\])?\s*(?:[<>=!~(;].*)?$")
-_SECRET = re.compile(r"(?<=://)[^/@]+@|/t/[^/]+(?=/)")
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+_TOKEN = re.compile(r"/t/[^/\s]+(?=/)")
 
 
 class SpecError(FleetError):
@@ -110,8 +111,13 @@ def is_anaconda(channel: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """A URL without user, password or conda token: they never reach a lock, a digest or a message."""
-    return _SECRET.sub("", url)
+    """A channel's URL, or a text with some, without login or conda token: for locks, digests and messages."""
+    return _TOKEN.sub("", without_login(url))
+
+
+def without_login(url: str) -> str:
+    """A URL without user and password. A wheel's path may well hold /t/, which is no token there."""
+    return _LOGIN.sub("", url)
 
 
 def pair_of(spec: Any) -> Optional[Dict[str, str]]:

@@ -88,7 +88,8 @@ EXAMPLES = r"""
 RETURN = r"""
 locks:
   description:
-    - By environment and target, C(digest), C(conda_lock) and C(pylock) (paths on the controller), C(packages),
+    - By environment and target, C(digest), C(conda_lock) and C(pylock) (paths on the controller, the
+      latter null where a pair that was brought has none), C(packages),
       C(variables), and C(state), which is C(reused), C(made), or in check mode C(unlocked). What is unlocked has
       no digest and no packages.
     - Also set as the fact C(__environments_locks).

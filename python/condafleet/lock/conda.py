@@ -22,6 +22,7 @@ from rattler import (
 )
 from rattler.exceptions import SolverError
 
+from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
 from condafleet.errors import LockError
 from condafleet.lock.sources import Sources
 
@@ -65,13 +66,14 @@ async def solve_conda(
         raise LockError(
             f"environments_list: {environment}: the conda part can't be solved for target {target!r} "
             f"({_shown(definition)}) from {', '.join(map(sources.canonical, sources.channels)) or 'no channel'}:\n"
-            f"{str(error).strip()}\nNext: loosen the spec, add a channel, or change the target. Nothing was written."
+            f"{without_secrets(str(error).strip())}\n"
+            "Next: loosen the spec, add a channel, or change the target. Nothing was written."
         ) from error
     except Exception as error:
         raise LockError(
             f"environments_list: {environment}: the channels of the conda part can't be read for target {target!r}: "
-            f"{error}. Accepted: channels that can be reached. Next: correct the channels, or declare a depot. "
-            "Nothing was written."
+            f"{without_secrets(str(error))}. Accepted: channels that can be reached. Next: correct the channels, or "
+            "declare a depot. Nothing was written."
         ) from error
     return sorted((_plain(record, sources) for record in records), key=lambda record: record["name"])
 

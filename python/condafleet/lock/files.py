@@ -12,6 +12,7 @@ import tomli_w
 import yaml
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+from condafleet.errors import LockError
 
 HEADER = "# Made by condafleet. Edited by hand it is refused: change the spec and lock again.\n"
 
@@ -71,23 +72,41 @@ def make_pair(
 
 def write_pair(pair: LockPair, conda_lock: Path, pylock: Path) -> None:
     """Both files, or neither: the texts are complete on disk before the first name changes."""
-    conda_lock.parent.mkdir(parents=True, exist_ok=True)
-    ready: list[tuple[str, Path]] = []
+    ready: list[tuple[Path, Path]] = []
     try:
+        conda_lock.parent.mkdir(parents=True, exist_ok=True)
+        before = pylock.read_bytes() if pylock.exists() else None
         for text, path in ((pair.pylock, pylock), (pair.conda_lock, conda_lock)):
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            ready.append((name, path))
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
+            ready.append((_written(path, text.encode()), path))
         # A crash between the two leaves a pair whose digest does not fit: it is refused, never installed.
-        for name, path in ready:
-            Path(name).replace(path)
+        ready[0][0].replace(pylock)
+        try:
+            ready[1][0].replace(conda_lock)
+        except OSError:
+            if before is None:
+                pylock.unlink()
+            else:
+                _written(pylock, before).replace(pylock)
+            raise
+    except OSError as error:
+        raise LockError(
+            f"environments_locks_dir: {conda_lock} can't be written: {error.strerror}. Accepted: a folder that the "
+            "user who locks may write. Next: correct environments_locks_dir or its permissions."
+        ) from error
     finally:
         for name, _ in ready:
-            Path(name).unlink(missing_ok=True)
+            name.unlink(missing_ok=True)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    """A finished file beside `path`, to be renamed to it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).chmod(0o644)
+    return Path(name)
 
 
 def _conda_entry(record: Mapping[str, Any], platform: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login, without_secrets
 from condafleet.errors import LockError
 
 MANIFEST = "manifest.json"
@@ -28,7 +28,7 @@ class Sources:
     def canonical(self, url: str) -> str:
         """The URL that stays in the lock: the same wherever a depot lies, and without any secret."""
         if self.depot_url is None:
-            return str(without_secrets(url))
+            return str(without_login(url) if url.endswith(".whl") else without_secrets(url))
         relative = self._relative(url)
         for prefix, path in sorted(self.origins.items(), key=lambda item: -len(item[1])):
             if relative.startswith(path):
@@ -122,5 +122,5 @@ def _fetch(place: str, depot_url: str) -> bytes:
 
 def _plain(url: str) -> str:
     """One spelling for URLs that mean the same place."""
-    parts = urlsplit(without_secrets(url))
+    parts = urlsplit(without_login(url))
     return f"{parts.scheme}://{parts.netloc}{unquote(parts.path)}"

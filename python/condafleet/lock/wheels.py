@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
+from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login
 from condafleet.errors import LockError
 from condafleet.lock.names import project_of
 from condafleet.lock.sources import Sources
@@ -243,4 +244,4 @@ def _conda_gives(provided: Mapping[str, Path], said: str) -> str:
 def _explanation(said: str) -> str:
     noise = ("warning: The requested Python version", "warning: Requirements file `constraints.txt`")
     lines = [line for line in said.strip().splitlines() if not line.startswith(noise)]
-    return "\n".join(lines[-40:])
+    return str(without_login("\n".join(lines[-40:])))

@@ -114,6 +114,7 @@ def made(tmp_path):
     depot.conda("numpy", "2.1.0", "py311_0", ["python >=3.11,<3.12"])
     depot.conda("pytorch", "2.7.1", "cpu_py311_0", ["python 3.11.*", "numpy"])
     depot.conda("needs-new-glibc", "1.0", depends=["__glibc >=2.99"])
+    depot.conda("needs-cuda", "1.0", depends=["__cuda >=12.6"])
     depot.conda("tool", "1.0", "py_0", ["python"], subdir="noarch")
     depot.wheel("torch", "2.7.1+cpu", ["numpy<2", "sympy"], "cp311-cp311-manylinux_2_28_x86_64")
     depot.wheel("torch", "2.7.1+cpu", ["numpy<2", "sympy"], "cp312-cp312-manylinux_2_28_x86_64")

@@ -116,6 +116,7 @@ def test_conda_python_packages_satisfy_wheels_under_their_other_name(made, decla
         ({"conda": ["zlib"], "pip": ["sympy"]}, "conda part brings no python.*add for example 'python=3.11'"),
         ({"conda": ["python=3.14"]}, r"(?s)can't be solved for target 'linux-64-cpu'.*python =?3\.14"),
         ({"conda": ["needs-new-glibc"]}, "(?s)can't be solved.*__glibc"),
+        ({"conda": ["needs-cuda"]}, "(?s)can't be solved.*__cuda"),
         ({"conda": ["python=3.11", "what<<ever"]}, r"conda: 'what<<ever' is not accepted"),
     ],
 )
@@ -131,6 +132,46 @@ def test_a_cuda_target_with_a_cpu_build_is_an_error(made, declared, targets, tmp
     with pytest.raises(LockError, match=r"'linux-64-cuda12' has CUDA 12.8, but gets a CPU build: torch 2.7.1\+cpu"):
         lock_all([declared], targets, tmp_path / "locks", depot=made.write())
     assert not (tmp_path / "locks").exists()
+
+
+def test_the_targets_cuda_is_there_though_this_machine_has_none(made, declared, targets, tmp_path):
+    declared.update(spec={"conda": ["needs-cuda"]}, targets=["linux-64-cuda12"])
+    (state,) = lock_all([declared], targets, tmp_path / "locks", depot=made.write())
+    assert names(state) == ["conda needs-cuda 1.0"]
+
+
+def test_a_channels_token_stays_out_of_lock_and_message(made, declared, targets, tmp_path, served):
+    made.write()
+    shutil.copytree(made.root / "channel", tmp_path / "web" / "t" / "tk-secret" / "c")
+    channel = served(tmp_path / "web").replace("//", "//user:pw@") + "/t/tk-secret/c"
+    declared["spec"] = {"conda": ["zlib"]}
+    (state,) = lock_all([declared], targets, tmp_path / "locks", channels=[channel])
+    assert names(state) == ["conda zlib 1.3.1"]
+    written = b"".join(texts(state))
+    assert b"tk-secret" not in written
+    assert b"user:pw" not in written
+    (kept,) = lock_all([declared], targets, tmp_path / "locks", channels=[channel.replace("secret", "other")])
+    assert kept.state == "reused"
+    declared["spec"] = {"conda": ["no-such-thing"]}
+    with pytest.raises(LockError, match="no-such-thing") as caught:
+        lock_all([declared], targets, tmp_path / "locks", channels=[channel])
+    assert "tk-secret" not in caught.value.message
+    assert "user:pw" not in caught.value.message
+
+
+def test_a_pair_is_written_whole_or_not_at_all(made, declared, targets, tmp_path):
+    folder = tmp_path / "locks" / "pytorch"
+    (folder / "linux-64-cpu.conda-lock.yml" / "in-the-way").mkdir(parents=True)
+    with pytest.raises(LockError, match=r"environments_locks_dir: .*linux-64-cpu\.conda-lock\.yml can't be written"):
+        lock_all([declared], targets, tmp_path / "locks", depot=made.write())
+    assert [path.name for path in folder.iterdir()] == ["linux-64-cpu.conda-lock.yml"]
+
+
+@pytest.mark.parametrize("key", ["name", "spec", "targets"])
+def test_an_entry_without_what_it_needs_is_named(declared, targets, tmp_path, key):
+    del declared[key]
+    with pytest.raises(LockError, match=f"environments_list: .*: {key} is missing"):
+        lock_all([declared], targets, tmp_path / "locks")
 
 
 def test_stale_locks_are_named_by_check_and_made_again(made, declared, targets, tmp_path):
