@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
 from condafleet import runner
@@ -71,7 +73,12 @@ def validate(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetRes
 
 def status(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
     """Observe every node, change nothing; each host's `state` is ok, behind, unfinished, drifted or replaced."""
-    return _run("status", inventory, options)
+    result = _run("status", inventory, options)
+    # A lock that is missing makes a task "changed", since it would be made; but this run makes none.
+    hosts = {
+        name: replace(host, status="ok") if host.status == "changed" else host for name, host in result.hosts.items()
+    }
+    return replace(result, hosts=MappingProxyType(hosts))
 
 
 def lock(*, inventory: Inventory, update: Sequence[str] = (), **options: Unpack[RunOptions]) -> FleetResult:

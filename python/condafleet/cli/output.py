@@ -52,19 +52,21 @@ class Output:
     def result(self, result: FleetResult, verb: str) -> None:
         """Show the result of a run."""
         report = result.report()
-        tasks = {name: host.task for name, host in result.hosts.items() if host.task}
+        notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
+        if verb == "status":
+            notes.update({name: tables.stand(host) for name, host in result.hosts.items() if host.status == "ok"})
         if verb == "lock":
             self.show(tables.locks(result.locks))
             report = {"schema_version": 1, "locks": dict(result.locks)}
             if not result.ok:
-                self.show(tables.hosts(result.report(), tasks))
+                self.show(tables.hosts(result.report(), notes))
         else:
-            self.report(report, tasks)
+            self.report(report, notes)
         self.data(report)
 
-    def report(self, report: dict[str, Any], tasks: dict[str, str] | None = None) -> None:
-        """Show a report as tables."""
-        self.show(tables.hosts(report, tasks or {}))
+    def report(self, report: dict[str, Any], notes: dict[str, str] | None = None) -> None:
+        """Show a report as tables. `notes` say more about a host than its message."""
+        self.show(tables.hosts(report, notes or {}))
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
         self.show(tables.summary(report))

@@ -17,6 +17,7 @@ from condafleet.results import message_of
 
 SILENCE = 15.0  # seconds after which a line says what is still going on
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+SPEC = "Validating arguments against arg spec"  # Ansible's own task before each role
 MISSED = "skipping: no hosts matched"
 
 
@@ -61,7 +62,8 @@ class Progress:
             self.say(f"{self.play}", style="bold")
         elif kind == "playbook_on_task_start":
             self.task, self.step = str(data.get("task") or data.get("name") or ""), ""
-            self.say(f"  {self.task}", quiet_on_terminal=True)
+            if not self.task.startswith(SPEC):
+                self.say(f"  {self.task}", quiet_on_terminal=True)
         elif kind == "runner_on_unreachable":
             self.say(f"    unreachable  {host}: {message_of(result)}", style="bold red")
         elif kind == "runner_on_failed":

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ansible_collections.condafleet.core.plugins.module_utils import results as maker
+from condafleet.results import HostResult
 
 WORST_FIRST = ("failed", "unreachable", "changed", "ok")
 STYLES = {
@@ -23,14 +24,23 @@ STYLES = {
 }
 
 
-def hosts(report: Mapping[str, Any], tasks: Mapping[str, str]) -> Table:
-    """Return the table of hosts, worst first; those that failed with task and message."""
+def hosts(report: Mapping[str, Any], notes: Mapping[str, str]) -> Table:
+    """Return the table of hosts, worst first; a note on a host stands instead of its message."""
     table = _table("host", "status", "environments", "what happened")
     for name, host in sorted(report["hosts"].items(), key=lambda item: (WORST_FIRST.index(item[1]["status"]), item[0])):
-        where = f"{tasks[name]}: " if name in tasks else ""
-        what = where + (host["message"] or "")
+        what = notes.get(name) or host["message"] or ""
         table.add_row(name, _word(host["status"]), _environments(host["environments"]), what)
     return table
+
+
+def stand(host: HostResult) -> str:
+    """Return how a host stands, and what differs beside its environments."""
+    plan = host.data.get("plan") or {}
+    changes = [str(change["what"]) for part in ("installation", "shells") for change in plan.get(part) or ()]
+    changes += [
+        f"{name}: {one['why']}" for name, one in host.environments.items() if one["why"] and one["state"] != "ok"
+    ]
+    return f"{host.state}: {'; '.join(changes)}" if changes else host.state
 
 
 def _environments(environments: Mapping[str, Any]) -> str:

@@ -119,11 +119,18 @@ def text_of(*what: Any) -> str:
 
 def test_hosts_worst_first_with_task_and_message() -> None:
     report = fleet(host(action="build"), host("changed"), host("failed")).report()
-    lines = text_of(tables.hosts(report, {"n2": "Do it"}), tables.summary(report)).splitlines()
+    lines = text_of(tables.hosts(report, {"n2": "Do it: because"}), tables.summary(report)).splitlines()
     assert [line.split()[0] for line in lines] == ["host", "n2", "n1", "n0", "3"]
     assert "Do it: because" in lines[1]
     assert "e (t) behind" in lines[3]
     assert lines[-1] == "3 hosts: 1 ok, 1 changed, 1 failed, 0 unreachable"
+
+
+def test_how_a_host_stands() -> None:
+    assert tables.stand(host()) == "ok"
+    part = host(action="build")
+    part.data["plan"]["shells"] = [{"what": "bash", "before": None, "after": "block"}]
+    assert tables.stand(part) == "behind: bash; e: w"
 
 
 def test_verdicts_with_their_figures() -> None:
@@ -156,6 +163,7 @@ def test_plain_progress() -> None:
     long = "m" * 60
     assert shown(
         event("playbook_on_play_start", name="Stage"),
+        event("playbook_on_task_start", task="Validating arguments against arg spec 'main' - Install"),
         event("playbook_on_task_start", task="Install conda"),
         event("runner_on_ok", host="a", res={"changed": False}),
         event("runner_on_ok", host="b", res={"changed": True}),
