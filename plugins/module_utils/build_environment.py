@@ -147,7 +147,6 @@ def conda_environment(root: str, scratch: str) -> Dict[str, str]:
         "CONDA_CREATE_DEFAULT_PACKAGES": "",
         "CONDA_NUMBER_CHANNEL_NOTICES": "0",
         "CONDA_NO_PLUGINS": "true",
-        "CONDA_SOLVER": "classic",
         # What is linked was verified against its own list just before (package_cache.drop_damaged).
         "CONDA_SAFETY_CHECKS": "disabled",
         "CONDA_REMOTE_MAX_RETRIES": "0",

@@ -89,7 +89,7 @@ def smoke_test(
 
 def list_packages(conda: str, prefix: str, scratch: str) -> Dict[str, Any]:
     """That the installation's conda can read the environment: users will ask it to."""
-    environment = {**clean_environment(scratch), "CONDA_NO_PLUGINS": "true", "CONDA_SOLVER": "classic"}
+    environment = {**clean_environment(scratch), "CONDA_NO_PLUGINS": "true"}
     started = time.monotonic()
     said = run([conda, "list", "--prefix", prefix, "--json"], environment, "conda list")
     try:
