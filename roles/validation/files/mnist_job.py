@@ -79,7 +79,8 @@ def read_data(paths):
                 "%s: images are %d x %d, expected 28 x 28" % (paths[part + "_images"], *images.shape[1:])
             )
         if len(images) != len(labels) or not len(labels):
-            raise CannotTellError("%s data: %d images but %d labels" % (part, len(images), len(labels)))
+            counts = (paths[part + "_labels"], len(images), len(labels))
+            raise CannotTellError("%s: for %d images there are %d labels" % counts)
         if labels.max() > 9:
             raise CannotTellError("%s: has the label %d, expected 0 to 9" % (paths[part + "_labels"], labels.max()))
         found += [images.astype(numpy.float32) / 255.0, labels.astype(numpy.int64)]
@@ -117,6 +118,7 @@ class Job:
     def __init__(self, description):
         self.__dict__.update(description)
         self.done = []
+        self._seconds = []
         self.images_per_epoch = 0
         self._epoch_started = 0.0
 
@@ -139,7 +141,9 @@ class Job:
 
     def epoch_ends(self, loss, accuracy):
         """Note one epoch, with its mean training loss and accuracy, and tell whoever follows the progress file."""
-        seconds = time.monotonic() - self._epoch_started
+        # Never 0, by which nothing could be divided, however coarse the clock.
+        seconds = max(time.monotonic() - self._epoch_started, 1e-6)
+        self._seconds.append(seconds)
         speed = round(self.images_per_epoch / seconds, 1)
         entry = {"epoch": len(self.done) + 1, "loss": round(float(loss), 6), "accuracy": round(float(accuracy), 6)}
         entry.update(seconds=round(seconds, 3), images_per_second=speed)
@@ -156,8 +160,8 @@ class Job:
 
     def training_speed(self):
         """Return images per second over the epochs after the first, which also pays for start-up and compilation."""
-        counted = self.done[1:] or self.done
-        return round(len(counted) * self.images_per_epoch / sum(entry["seconds"] for entry in counted), 1)
+        counted = self._seconds[1:] or self._seconds
+        return round(len(counted) * self.images_per_epoch / sum(counted), 1)
 
 
 def save_weights(path, arrays):

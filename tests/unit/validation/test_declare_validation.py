@@ -1,0 +1,110 @@
+"""The declaration of the validation: resolved, or one clear error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils.declare_validation import check_validation
+from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
+
+NAMES = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"]
+HASHES = {name: str(index) * 64 for index, name in enumerate(NAMES)}
+SCRIPTS = {"mnist_job.py": "x", "train_torch.py": "y"}
+ENVIRONMENTS = [
+    {"name": "pytorch", "frameworks": ["torch", "keras"], "variables": {"KERAS_BACKEND": "torch"}},
+    {"name": "plain", "frameworks": []},
+]
+DEPOT = {"depot_url": "http://depot:8000/", "depot_sha256": "a" * 64}
+FILES = [{"name": name, "path": "datasets/mnist/" + name, "sha256": sha256} for name, sha256 in HASHES.items()]
+MANIFEST = {"datasets": {"mnist": {"files": FILES}}}
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    return {"environments": ENVIRONMENTS, "data": {"path": "/data/mnist", "sha256": HASHES}, **changes}
+
+
+def test_jobs_and_their_digests() -> None:
+    declared = check_validation(values(), None, SCRIPTS)
+    assert [(job["environment"], job["framework"]) for job in declared["jobs"]] == [
+        ("pytorch", "torch"),
+        ("pytorch", "keras"),
+    ]
+    assert all(len(job["job_digest"]) == 64 for job in declared["jobs"])
+    assert declared["jobs"][0]["variables"] == {"KERAS_BACKEND": "torch"}
+    assert declared["epochs"] == 5 and declared["least_accuracy"] == 0.97
+
+
+def test_a_folder_on_the_node_becomes_file_urls() -> None:
+    declared = check_validation(values(data={"path": "/data/my mnist", "sha256": HASHES}), None, SCRIPTS)
+    assert declared["data"][0] == {
+        "name": NAMES[0],
+        "url": "file:///data/my%20mnist/" + NAMES[0],
+        "sha256": HASHES[NAMES[0]],
+    }
+
+
+def test_data_from_the_depot() -> None:
+    declared = check_validation(values(data="depot", **DEPOT), MANIFEST, SCRIPTS)
+    assert declared["data"][3]["url"] == "http://depot:8000/datasets/mnist/" + NAMES[3]
+
+
+def test_packed_files_are_accepted() -> None:
+    packed = {name + ".gz": sha256 for name, sha256 in HASHES.items()}
+    declared = check_validation(values(data={"url": "https://host/mnist", "sha256": packed}), None, SCRIPTS)
+    assert declared["data"][0]["url"] == "https://host/mnist/" + NAMES[0] + ".gz"
+
+
+@pytest.mark.parametrize("changes", [{"enabled": False}, {"environments": []}])
+def test_nothing_to_validate_needs_no_data(changes: dict[str, Any]) -> None:
+    declared = check_validation(values(data="depot", **changes), None, SCRIPTS)
+    assert (declared["jobs"], declared["data"]) == ([], [])
+
+
+BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "framework": (
+        {"environments": [{"name": "e", "frameworks": ["caffe"]}]},
+        ["environments_list (e).frameworks: caffe", "keras, tensorflow, torch"],
+    ),
+    "share": ({"least_accuracy": 97}, ["validation_least_accuracy: 97", "from 0 to 1"]),
+    "share as a word": ({"least_accuracy": "high"}, ["validation_least_accuracy: high"]),
+    "epochs": ({"epochs": 0}, ["validation_epochs: 0", "from 1 up"]),
+    "epochs as truth": ({"epochs": True}, ["validation_epochs: True"]),
+    "nice": ({"nice": 20}, ["validation_nice: 20", "from 0 to 19"]),
+    "timeout": ({"timeout": "soon"}, ["validation_timeout: soon", "seconds"]),
+    "user": ({"user": "no one"}, ["validation_user: no one"]),
+    "no depot": ({"data": "depot"}, ["validation_data: depot (with no depot_url)", "validation_enabled to false"]),
+    "two sources": ({"data": {"path": "/a", "url": "http://b/", "sha256": HASHES}}, ["validation_data:", "one source"]),
+    "relative path": ({"data": {"path": "mnist", "sha256": HASHES}}, ["validation_data.path: mnist", "absolute"]),
+    "url": ({"data": {"url": "ftp://host/", "sha256": HASHES}}, ["validation_data.url: ftp://host/", "https://"]),
+    "no sha256": ({"data": {"path": "/data"}}, ["validation_data.sha256: an empty value", "run sha256sum"]),
+    "short sha256": (
+        {"data": {"path": "/data", "sha256": {**HASHES, NAMES[0]: "abc"}}},
+        [f"validation_data.sha256.{NAMES[0]}: abc", "64 hexadecimal digits"],
+    ),
+    "a file is missing": (
+        {"data": {"path": "/data", "sha256": {name: HASHES[name] for name in NAMES[1:]}}},
+        ["t10k-images-idx3-ubyte (it is missing)"],
+    ),
+    "a file twice": (
+        {"data": {"path": "/data", "sha256": {**HASHES, NAMES[0] + ".gz": "f" * 64}}},
+        ["t10k-images-idx3-ubyte (it is there twice)"],
+    ),
+    "a stray file": ({"data": {"path": "/data", "sha256": {**HASHES, "x.npz": "f" * 64}}}, ["x.npz", "plain or .gz"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_clear_error(name: str) -> None:
+    changes, texts = BAD[name]
+    with pytest.raises(InputError) as caught:
+        check_validation(values(**changes), None, SCRIPTS)
+    message = str(caught.value)
+    assert "Accepted: " in message and "Next: " in message
+    assert [text for text in texts if text not in message] == [], message
+
+
+def test_the_collections_own_scripts_are_found() -> None:
+    assert {"mnist_job.py", "train_keras.py", "train_tensorflow.py", "train_torch.py"} <= set(read_scripts())

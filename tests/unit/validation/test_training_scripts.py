@@ -1,0 +1,171 @@
+"""The training scripts, run as on a node, with whichever python here has what they need."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILES = Path(__file__).parents[3] / "roles" / "validation" / "files"
+PARTS = {
+    "train-images-idx3-ubyte": "train_images",
+    "train-labels-idx1-ubyte": "train_labels",
+    "t10k-images-idx3-ubyte": "test_images",
+    "t10k-labels-idx1-ubyte": "test_labels",
+}
+# A python with frameworks, such as that of an environment: CONDAFLEET_TEST_PYTHON. The base of a virtual
+# environment often has numpy where the virtual environment has not.
+PYTHONS = [os.environ.get("CONDAFLEET_TEST_PYTHON", ""), sys.executable, str(Path(sys.base_prefix) / "bin" / "python3")]
+
+
+@functools.cache
+def python_with(module: str) -> str:
+    for python in PYTHONS:
+        if python and Path(python).exists():
+            code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+            if subprocess.run([python, "-c", code], check=False).returncode == 0:
+                return python
+    return ""
+
+
+def need(module: str) -> str:
+    python = python_with(module)
+    if not python:
+        pytest.skip(f"no python here has {module}; name one in CONDAFLEET_TEST_PYTHON")
+    return python
+
+
+def describe(folder: Path, source: Path, **changes: Any) -> Path:
+    job = {
+        "data": {part: str(source / name) for name, part in PARTS.items()},
+        "epochs": 3, "batch_size": 32, "seed": 1, "threads": 1, "gpu": {"state": "none", "why": None},
+        "outcome": str(folder / "outcome.json"), "progress": str(folder / "progress.json"),
+        "weights": str(folder / "weights.npz"), "native": str(folder), **changes,
+    }  # fmt: skip
+    (folder / "job.json").write_text(json.dumps(job))
+    return folder / "job.json"
+
+
+def run(python: str, program: list[str], folder: Path) -> dict[str, Any]:
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(FILES), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", KERAS_HOME=str(folder), TF_CPP_MIN_LOG_LEVEL="2")
+    done = subprocess.run([python, *program], env=environ, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcome: dict[str, Any] = json.loads((folder / "outcome.json").read_text())
+    return outcome
+
+
+# A framework made of numpy: enough to drive everything that the frameworks share.
+NUMPY_TRAINING = """
+import numpy, mnist_job
+
+def train(job, data):
+    job.claim_device(True)
+    job.expect_gpu(True, False)
+    images, labels = data[0].reshape(len(data[0]), -1), data[1]
+    for _ in range(job.epochs):
+        job.epoch_begins()
+        job.epoch_ends(LOSS, 0.5)
+    # Rows that are bright for a digit point to it: the means of its images are its scores.
+    means = numpy.stack([images[labels == digit].mean(axis=0) for digit in range(10)])
+    kernel1 = numpy.zeros((784, 128), "float32")
+    kernel1[:, :10] = means.T
+    kernel2 = numpy.zeros((128, 10), "float32")
+    kernel2[:10] = numpy.eye(10)
+    weights = {"dense1_kernel": kernel1, "dense1_bias": numpy.zeros(128), "dense2_kernel": kernel2,
+               "dense2_bias": numpy.zeros(10)}
+    accuracy = mnist_job.forward_accuracy(weights, data[2], data[3])
+    return {"test_loss": 0.1, "test_accuracy": accuracy - LIE, "weights": weights,
+            "device": {"kind": "cpu", "name": None}, "versions": {},
+            "native_weights": {"path": job.native, "format": "x"}}
+
+mnist_job.run(train)
+"""
+
+
+def shared(folder: Path, source: Path, lie: float = 0.0, loss: str = "0.5", **changes: Any) -> dict[str, Any]:
+    code = NUMPY_TRAINING.replace("LIE", str(lie)).replace("LOSS", loss)
+    return run(need("numpy"), ["-c", code, str(describe(folder, source, **changes))], folder)
+
+
+def test_figures_of_a_job(tmp_path: Path, data: Any) -> None:
+    outcome = shared(tmp_path, tmp_path / "source")
+    assert outcome["kind"] == "done", outcome
+    assert [entry["epoch"] for entry in outcome["epochs"]] == [1, 2, 3]
+    assert outcome["recomputed_accuracy"] == outcome["test_accuracy"] > 0.9
+    assert (outcome["train_images"], outcome["test_images"]) == (320, 100)
+    assert outcome["images_per_second_of"] == "training, epochs 2 to 3"
+    assert json.loads((tmp_path / "progress.json").read_text())["message"].startswith("epoch 3/3 loss 0.5000 ")
+
+
+def test_packed_files_give_the_same(tmp_path: Path, data: Any, maker: Any) -> None:
+    maker.write_data(tmp_path / "packed", packed=True)
+    paths = {part: str(tmp_path / "packed" / (name + ".gz")) for name, part in PARTS.items()}
+    plain = shared(tmp_path, tmp_path / "source")
+    packed = shared(tmp_path, tmp_path / "source", data=paths)
+    assert packed["test_accuracy"] == plain["test_accuracy"]
+
+
+def test_weights_that_do_not_give_the_accuracy_are_error(tmp_path: Path, data: Any) -> None:
+    outcome = shared(tmp_path, tmp_path / "source", lie=0.1)
+    assert outcome["kind"] == "error" and "but the saved weights give" in outcome["reason"]
+
+
+def test_a_loss_that_is_no_number_is_unfit(tmp_path: Path, data: Any) -> None:
+    outcome = shared(tmp_path, tmp_path / "source", loss="float('nan')")
+    assert outcome["kind"] == "unfit" and "loss of epoch 1 is nan" in outcome["reason"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kind", "text"),
+    [
+        ({"state": "busy", "why": "all 1 GPU(s) are in use"}, "refused", "in use"),
+        ({"state": "unknown", "why": "nvidia-smi did not answer"}, "error", "did not answer"),
+        ({"state": "free", "why": None}, "unfit", "sees none"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used(tmp_path: Path, data: Any, gpu: Any, kind: str, text: str) -> None:
+    outcome = shared(tmp_path, tmp_path / "source", gpu=gpu)
+    assert outcome["kind"] == kind and text in outcome["reason"]
+
+
+IMAGES, LABELS = bytes(100 * 28 * 28), bytes(100)
+DAMAGE: dict[str, tuple[str, Any, str]] = {
+    "empty": ("t10k-images-idx3-ubyte", b"", "ends within its header"),
+    "truncated": ("t10k-images-idx3-ubyte", ([100, 28, 28], IMAGES[:-1]), "promises 78400 bytes"),
+    "too long": ("t10k-labels-idx1-ubyte", ([100], LABELS + b"\0"), "promises 100 bytes"),
+    "wrong magic": ("t10k-labels-idx1-ubyte", ([100, 28, 28], IMAGES), "first four bytes are 00000803"),
+    "no IDX": ("train-images-idx3-ubyte", b"<html>not found</html>", "is no IDX file"),
+    "wrong shape": ("t10k-images-idx3-ubyte", ([100, 32, 32], bytes(102400)), "images are 32 x 32"),
+    "counts differ": ("t10k-labels-idx1-ubyte", ([99], LABELS[:-1]), "for 100 images there are 99 labels"),
+    "strange label": ("t10k-labels-idx1-ubyte", ([100], b"\x0b" + LABELS[1:]), "has the label 11"),
+    "damaged gz": ("t10k-labels-idx1-ubyte", b"\x1f\x8b\x08\x00garbage", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_bad_data_are_error(tmp_path: Path, data: Any, maker: Any, name: str) -> None:
+    victim, content, text = DAMAGE[name]
+    content = maker.idx(*content) if isinstance(content, tuple) else content
+    (tmp_path / "source" / victim).write_bytes(content)
+    outcome = shared(tmp_path, tmp_path / "source")
+    assert outcome["kind"] == "error", outcome
+    assert text in outcome["reason"] and victim in outcome["reason"]
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow", "keras"])
+def test_a_framework_learns(tmp_path: Path, data: Any, framework: str) -> None:
+    python = need(framework)
+    described = describe(tmp_path, tmp_path / "source", epochs=8)
+    outcome = run(python, [str(FILES / f"train_{framework}.py"), str(described)], tmp_path)
+    assert outcome["kind"] == "done", outcome
+    assert outcome["test_accuracy"] > 0.9
+    assert outcome["epochs"][-1]["loss"] < outcome["epochs"][0]["loss"]
+    assert Path(outcome["native_weights"]["path"]).stat().st_size > 100_000
+    assert outcome["device"]["kind"] == "cpu" and outcome["versions"]["framework"]

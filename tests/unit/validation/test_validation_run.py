@@ -1,0 +1,169 @@
+"""One job on a node, from the stored result to the new one; the training is a real child, with a small script."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
+
+Options = dict[str, Any]
+
+# Does what a training script does, without a framework.
+SCRIPT = """
+import json, os, sys, time
+job = json.load(open(sys.argv[1]))
+for done in (1, 2):
+    record = {"step": "train", "done": done, "total": 2, "unit": "epochs", "message": "epoch %d/2" % done}
+    json.dump(record, open(job["progress"] + ".tmp", "w"))
+    os.replace(job["progress"] + ".tmp", job["progress"])
+    time.sleep(0.4)
+open(job["weights"], "wb").write(b"the weights")
+native = os.path.join(job["native"], "weights.pt")
+open(native, "wb").write(b"native")
+epochs = [{"epoch": n, "loss": 0.1, "accuracy": 0.9, "seconds": 1.0, "images_per_second": 320.0} for n in (1, 2)]
+outcome = {"kind": "done", "epochs": epochs, "test_loss": 0.1, "test_accuracy": ACCURACY,
+    "recomputed_accuracy": ACCURACY, "train_images": 320, "test_images": 100, "images_per_second": 320.0,
+    "images_per_second_of": "training, epochs 2 to 2",
+    "training_seconds": 2.0, "device": {"kind": "cpu", "name": None}, "versions": {"python": "3"},
+    "native_weights": {"path": native, "format": "torch state_dict"}, "peak_memory_bytes": 1}
+json.dump(outcome, open(job["outcome"], "w"))
+"""
+
+RESULT_KEYS = {
+    "schema_version", "environment", "framework", "generation", "interpreter", "job_digest", "verdict", "reason",
+    "next_step", "started", "ended", "seconds", "epochs", "test_loss", "test_accuracy", "recomputed_accuracy",
+    "train_images", "test_images", "images_per_second", "images_per_second_of", "training_seconds", "device",
+    "versions", "threads", "cpu_quota", "peak_memory_bytes", "seed", "batch_size", "least_accuracy", "data", "weights",
+    "native_weights", "log",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that runs the tests may have GPUs, in use or not; these jobs want none."""
+    monkeypatch.setattr(validation_gpu, "MARKS", ())
+
+
+def script(options: Options, text: str = SCRIPT, accuracy: float = 0.95) -> Options:
+    options["scripts"] = {"train_torch.py": text.replace("ACCURACY", str(accuracy))}
+    return options
+
+
+def carry_out(options: Options) -> dict[str, Any]:
+    result = validate(Task(options), Progress(None))
+    left = list(Path(Task(options).folder).glob(".job-*"))
+    assert set(result) == RESULT_KEYS and left == []
+    return result
+
+
+def test_a_pass_is_stored_with_its_weights_and_holds(options: Options, tmp_path: Path) -> None:
+    script(options)
+    assert why_run(Task(options)) == "never validated"
+    result = carry_out(options)
+    assert (result["verdict"], result["reason"], result["next_step"]) == ("PASS", None, None)
+    assert result["generation"] == "e-0123456789ab-1"
+    assert json.loads((tmp_path / "root/validation/e/torch/result.json").read_text()) == result
+    weights = Path(result["weights"]["path"])
+    assert weights.read_bytes() == b"the weights"
+    assert result["weights"]["sha256"] == hashlib.sha256(b"the weights").hexdigest()
+    assert weights.stat().st_mode & 0o777 == 0o644
+    assert result["data"]["sha256"] == {entry["name"]: entry["sha256"] for entry in options["data"]}
+    assert why_run(Task(options)) is None
+    assert why_run(Task({**options, "rerun": True})) == "asked for"
+    assert why_run(Task({**options, "epochs": 3})) == "the job changed (scripts, data or schedule)"
+
+
+def test_a_switch_makes_it_run_again(options: Options, tmp_path: Path) -> None:
+    carry_out(script(options))
+    link = tmp_path / "conda/envs/e"
+    newer = tmp_path / "root/generations/e-0123456789ab-2"
+    (newer / "bin").mkdir(parents=True)
+    (newer / "bin/python").touch()
+    link.unlink()
+    link.symlink_to(newer)
+    assert why_run(Task(options)) == "validated for e-0123456789ab-1, current is e-0123456789ab-2"
+
+
+def test_too_low_an_accuracy_is_fail(options: Options) -> None:
+    result = carry_out(script(options, accuracy=0.89))
+    assert result["verdict"] == "FAIL"
+    assert result["reason"] == "test accuracy is 0.8900, below 0.9 (validation_least_accuracy)"
+
+
+def test_progress_is_handed_on(options: Options, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Told(Progress):
+        def __call__(self, step: str, done: int = 0, total: Any = None, unit: str = "", message: str = "") -> None:
+            said.append(message)
+
+    validate(Task(script(options)), Told(None))
+    assert said[-2:] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_a_crash_is_error_with_its_last_words(options: Options) -> None:
+    result = carry_out(script(options, "raise SystemExit('libfoo.so.1: cannot open shared object file')"))
+    assert result["verdict"] == "ERROR"
+    assert "ended with status 1" in result["reason"] and "libfoo.so.1: cannot open" in result["reason"]
+    assert result["log"] in result["next_step"]
+
+
+def test_a_hanging_training_is_ended(options: Options) -> None:
+    options["timeout"] = 1
+    result = carry_out(script(options, "import time; time.sleep(60)"))
+    assert result["verdict"] == "ERROR"
+    assert "longer than 1 seconds (validation_timeout)" in result["reason"]
+
+
+def test_no_environment_is_error(options: Options, tmp_path: Path) -> None:
+    (tmp_path / "conda/envs/e").unlink()
+    result = carry_out(script(options))
+    assert result["verdict"] == "ERROR" and result["generation"] is None
+    assert str(tmp_path / "conda/envs/e") in result["reason"]
+    assert "create it first" in result["next_step"]
+
+
+def test_wrong_data_are_error_and_nothing_is_trained(options: Options) -> None:
+    options["data"][0]["sha256"] = "0" * 64
+    result = carry_out(script(options))
+    assert result["verdict"] == "ERROR" and result["epochs"] == []
+    assert "sha256" in result["reason"] and "expected " + "0" * 64 in result["reason"]
+
+
+def test_damaged_data_are_fetched_again(options: Options, tmp_path: Path) -> None:
+    carry_out(script(options))
+    kept = tmp_path / "root/datasets/mnist/train-images-idx3-ubyte"
+    good = kept.read_bytes()
+    kept.write_bytes(good[:-1] + b"\x00")
+    options["rerun"] = True
+    assert carry_out(options)["verdict"] == "PASS"
+    assert kept.read_bytes() == good
+
+
+def test_a_skip_takes_no_earlier_proof_away(options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One script for both, since the digest is over the script.
+    both = SCRIPT + 'if job["gpu"]["state"] == "busy":\n'
+    both += '    json.dump({"kind": "refused", "reason": job["gpu"]["why"]}, open(job["outcome"], "w"))\n'
+    carry_out(script(options, both))
+    stored = (tmp_path / "root/validation/e/torch/result.json").read_text()
+    busy = {"state": "busy", "why": "all 1 GPU(s) are in use (GPU-1, 4711, python)", "uuid": None}
+    monkeypatch.setattr(validation_gpu, "observe", lambda: busy)
+    result = carry_out({**options, "rerun": True})
+    assert result["verdict"] == "SKIP" and "4711" in result["reason"]
+    assert (tmp_path / "root/validation/e/torch/result.json").read_text() == stored
+
+
+def test_variables_of_the_environment_reach_the_training(options: Options, tmp_path: Path) -> None:
+    generation = tmp_path / "root/generations/e-0123456789ab-1"
+    (generation / "conda-meta").mkdir()
+    (generation / "conda-meta/state").write_text('{"env_vars": {"KERAS_BACKEND": "torch", "A": "of the environment"}}')
+    options["variables"] = {"A": "declared"}
+    result = carry_out(script(options, "import os, sys; sys.exit(os.environ['KERAS_BACKEND'] + ' ' + os.environ['A'])"))
+    assert "torch declared" in result["reason"]
