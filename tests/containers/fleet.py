@@ -59,13 +59,16 @@ cat /etc/ssh/ssh_host_ed25519_key.pub
 class Fleet:
     """Containers `{node name: image name}` on one network, with what is needed to reach them over SSH."""
 
-    def __init__(self, name: str, nodes: dict[str, str], depot: Path | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, name: str, nodes: dict[str, str], depot: Path | None = None, variables: Path | None = None
+    ) -> None:
         if not name.replace("-", "").isalnum():
             raise engine.EngineError(f"NAME: {name!r} is not accepted. Accepted: letters, digits and '-'.")
         self.name = name
         self.nodes = nodes
         self.depot = depot
-        self.folder = (folder or FLEETS / name).absolute()
+        self.variables = variables
+        self.folder = FLEETS / name
         self.state: dict[str, Any] = self._load()
 
     # What others use
@@ -139,6 +142,9 @@ class Fleet:
             if self.depot is not None:
                 self._serve(self.depot)
             self._write_inventory()
+            if self.variables is not None:
+                (self.folder / "group_vars").mkdir()
+                shutil.copy(self.variables, self.folder / "group_vars" / "all.yml")
         except BaseException:
             self.down()
             raise
@@ -322,13 +328,14 @@ def main(argv: list[str]) -> int:
     up.add_argument("--image", default="bookworm", help="image of the nodes that --count asks for")
     up.add_argument("--count", type=int, default=0, help="so many nodes more: node01, node02, …")
     up.add_argument("--depot", type=Path, help="serve this depot on the bridge")
+    up.add_argument("--vars", type=Path, metavar="FILE", help="variables for all nodes, put beside the inventory")
     down = verbs.add_parser("down", help="end a fleet")
     down.add_argument("name")
     options = parser.parse_args(argv)
     if options.verb == "down":
         Fleet(options.name, {}).down()
         return 0
-    fleet = Fleet(options.name, declared(options), options.depot)
+    fleet = Fleet(options.name, declared(options), options.depot, options.vars)
     fleet.up()
     print(fleet.inventory)
     return 0
