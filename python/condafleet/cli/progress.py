@@ -73,7 +73,7 @@ class Progress:
             self.say(f"    changed  {host}: {self.task}", style="yellow")
         elif kind == "runner_on_ok" and self.verbosity:
             self.say(f"    ok  {host}: {self.task}")
-        elif kind in ("verbose", "warning", "error", "system_warning") or (kind == "on_file_diff" and self.diff):
+        elif kind in ("verbose", "warning", "error", "system_warning") or (kind == "runner_on_file_diff" and self.diff):
             self._text(str(event.get("stdout") or ""), kind)
 
     def tell(self, text: str) -> None:

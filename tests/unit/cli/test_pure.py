@@ -172,7 +172,7 @@ def test_plain_progress() -> None:
         event("runner_on_failed", host="c", res={"msg": long}),
         event("runner_on_failed", host="c", res={"msg": "no"}, ignore_errors=True),
         event("runner_on_unreachable", host="d", res={"msg": "no route"}),
-        event("on_file_diff", "- old\n+ new"),
+        event("runner_on_file_diff", "- old\n+ new"),
     ) == [
         "Stage",
         "  Install conda",
@@ -185,7 +185,7 @@ def test_plain_progress() -> None:
 
 
 def test_differences_and_unchanged_hosts_when_asked_for() -> None:
-    assert shown(event("on_file_diff", "- old\n+ new"), diff=True) == ["    - old", "    + new"]
+    assert shown(event("runner_on_file_diff", "- old\n+ new"), diff=True) == ["    - old", "    + new"]
     assert shown(event("runner_on_ok", host="a", res={}), verbosity=1) == ["    ok  a: "]
 
 
