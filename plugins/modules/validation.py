@@ -111,8 +111,8 @@ attributes:
     description: One line, why the job runs.
     support: full
   async:
-    description: Supported by the action, which follows the epochs itself.
-    support: full
+    description: Not to be set. The action starts the training as a job by itself, follows it and shows its epochs.
+    support: none
 seealso:
   - module: condafleet.core.conda_environment
   - module: condafleet.core.plan
@@ -138,8 +138,6 @@ EXAMPLES = r"""
       - name: t10k-labels-idx1-ubyte
         url: file:///data/mnist/t10k-labels-idx1-ubyte
         sha256: ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2
-  async: 1800
-  poll: 0
   register: validated
 
 - name: Stop where it could not be proved
@@ -221,6 +219,8 @@ ran:
   type: bool
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -261,6 +261,8 @@ ARGUMENTS = {
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
+    # Weights and results are for everyone to read, whatever the caller's umask.
+    os.umask(0o022)
     try:
         task = Task(params)
         why = why_run(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import random
@@ -37,13 +38,20 @@ def digits(count: int, seed: int) -> tuple[bytes, bytes]:
     return b"".join(rows), labels
 
 
+@functools.cache
+def content_of(name: str) -> bytes:
+    """The whole file of that name; made once, since a pixel at a time is slow."""
+    what, count = NAMES[name]
+    images, labels = digits(count, count)
+    return idx([count, 28, 28], images) if what == "images" else idx([count], labels)
+
+
 def write_data(folder: Path, packed: bool = False) -> list[dict[str, str]]:
     """The four files in `folder`, as the module wants them declared."""
     folder.mkdir(parents=True, exist_ok=True)
     declared = []
-    for name, (what, count) in NAMES.items():
-        images, labels = digits(count, count)
-        content = idx([count, 28, 28], images) if what == "images" else idx([count], labels)
+    for name in NAMES:
+        content = content_of(name)
         full = name + (".gz" if packed else "")
         stored = gzip.compress(content, mtime=0) if packed else content
         (folder / full).write_bytes(stored)
@@ -54,7 +62,7 @@ def write_data(folder: Path, packed: bool = False) -> list[dict[str, str]]:
 @pytest.fixture
 def maker() -> SimpleNamespace:
     """What makes data sets, for tests that need a particular one."""
-    return SimpleNamespace(idx=idx, digits=digits, write_data=write_data)
+    return SimpleNamespace(idx=idx, write_data=write_data)
 
 
 @pytest.fixture
