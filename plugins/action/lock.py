@@ -6,8 +6,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -43,13 +43,15 @@ class ActionModule(ActionBase):
         )
         try:
             folders = folders_of(task_vars or {})
-            outcome = locks_for(args, folders, check=bool(self._task.check_mode), say=Display().display)
+            # The same for all hosts of a task.
+            run = str(self._task._uuid)
+            outcome = locks_for(args, folders, run, check=bool(self._task.check_mode), say=Display().display)
         except FleetError as error:
             return {**result, "failed": True, "changed": False, "msg": error.message}
         return {**result, **outcome, "ansible_facts": {"__environments_locks": outcome["locks"]}}
 
 
-def locks_for(args: dict[str, Any], folders: list[str], *, check: bool, say: Any) -> dict[str, Any]:
+def locks_for(args: dict[str, Any], folders: list[str], run: str, *, check: bool, say: Any) -> dict[str, Any]:
     """{locks, changed, diff}. Nothing is written in check mode; what has no current lock is `unlocked` then."""
     locks_dir = os.path.join(folders[0], args["locks_dir"])
     depot = args["depot"] if (args["depot"] or {}).get("url") else None
@@ -72,11 +74,14 @@ def locks_for(args: dict[str, Any], folders: list[str], *, check: bool, say: Any
     wanting = lockdir.to_make(before, update)
     if not wanting or check:
         return outcome_of(before, before, unlocked=wanting, made=[])
-    with one_at_a_time(locks_dir):
-        # Another host's fork may have made them by now.
-        wanting = lockdir.to_make(survey(), update)
+    with one_at_a_time(locks_dir, run) as done:
+        # Another host's fork may have made them by now; what it updated is current, and is not solved once more.
+        now = survey()
+        current = {want.conda_lock for want, found in now if found.state == "reused"}
+        wanting = [want for want in lockdir.to_make(now, update) if want.conda_lock not in current & done]
         if wanting:
             solve(lockdir.request(wanting, depot, args["timeout"]), wanting, args["timeout"], say)
+            done.update(want.conda_lock for want in wanting)
     return outcome_of(before, survey(), unlocked=[], made=wanting)
 
 
@@ -166,13 +171,26 @@ def read_yaml(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def one_at_a_time(locks_dir: str) -> Iterator[None]:
-    """Forks of one controller must not solve the same thing side by side."""
+def one_at_a_time(locks_dir: str, run: str) -> Iterator[set[str]]:
+    """Forks of one controller must not solve the same thing side by side. Gives what this run has made, to add to."""
     key = hashlib.sha256(os.path.realpath(locks_dir).encode()).hexdigest()[:16]
-    path = os.path.join(tempfile.gettempdir(), "condafleet-locks-%d-%s" % (os.getuid(), key))
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "condafleet")
     try:
+        os.makedirs(cache, exist_ok=True)
+        descriptor = os.open(os.path.join(cache, "locking-" + key), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise FleetError(
+            "XDG_CACHE_HOME: %s can't be written (%s). Accepted: a folder for this user's caches. Next: set "
+            "XDG_CACHE_HOME to one." % (cache, error.strerror)
+        ) from error
+    with os.fdopen(descriptor, "r+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+        try:
+            noted = json.loads(handle.read() or "{}")
+        except ValueError:
+            noted = {}
+        done = set(noted["done"]) if noted.get("run") == run else set()
+        yield done
+        handle.seek(0)
+        handle.truncate()
+        json.dump({"run": run, "done": sorted(done)}, handle)

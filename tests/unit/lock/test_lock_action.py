@@ -40,9 +40,9 @@ def play(tmp_path):
     (folder / "inventory" / "hosts.yml").write_text(
         "all: {hosts: {one: {ansible_host: 192.0.2.1}, two: {ansible_host: 192.0.2.2}}}\n"
     )
-    (folder / "play.yml").write_text(PLAYBOOK)
 
-    def run(arguments, *options, condafleet=True):
+    def run(arguments, *options, condafleet=True, once=True):
+        (folder / "play.yml").write_text(PLAYBOOK if once else PLAYBOOK.replace("      run_once: true\n", ""))
         (folder / "vars.json").write_text(json.dumps({"arguments": arguments}))
         shadow = tmp_path / "shadow" / "condafleet"
         if not condafleet:
@@ -134,8 +134,11 @@ def test_a_spec_is_found_beside_the_inventory_and_updated_by_name(play, argument
     arguments["environments"][0]["spec"] = "environments/x.yml"
     code, output, hosts = play(arguments)
     assert code == 0, output
-    code, output, hosts = play({**arguments, "update": ["pytorch"]})
-    assert hosts["one"]["fact"]["pytorch"]["linux-64-cpu"]["state"] == "made"
+    # without run_once, as the role calls it: the first host solves, the others find it done
+    code, output, hosts = play({**arguments, "update": ["pytorch"]}, once=False)
+    assert code == 0, output
+    assert sorted(hosts[name]["fact"]["pytorch"]["linux-64-cpu"]["state"] for name in hosts) == ["made", "reused"]
+    assert output.count("solving 1 conda specs") == 1
     code, output, hosts = play({**arguments, "update": ["typo"]})
     assert code == 2
     assert "update: 'typo' is no environment. Accepted: pytorch" in output
