@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.condafleet.core.plugins.module_utils import condarc
@@ -20,14 +20,19 @@ scalars = (
     | st.text(st.characters(exclude_categories=["Cs"]))
     | st.sampled_from(["yes", "No", "null", "~", "1e5", "0x1f", "1:30", "https://h/a b", "# no", "- x", "", "y", "2.0"])
 )
+keys = st.text("abcß:#yn \n1", max_size=4)
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcß:#y \n1", max_size=4), inner)
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text("abcß:#yn \n1", max_size=5), values, min_size=1))
-def test_whatever_is_rendered_is_read_back_as_declared(settings: dict[str, Any]) -> None:
-    assert yaml.safe_load(condarc.render(settings)) == settings
+# No deadline: it would measure how busy the machine is.
+@settings(deadline=None)
+@given(st.dictionaries(keys, values, min_size=1, max_size=4))
+def test_whatever_is_rendered_is_read_back_as_declared(declared: dict[str, Any]) -> None:
+    assert yaml.safe_load(condarc.render(declared)) == declared
 
 
 def test_the_usual_text_is_plain_and_stable() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_shell_init import check_shell_init
@@ -48,6 +48,7 @@ contents = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.none() | contents)
 def test_taking_the_block_out_restores_the_file_to_the_byte(content: bytes | None) -> None:
     changed = put(content, OURS)
@@ -57,6 +58,7 @@ def test_taking_the_block_out_restores_the_file_to_the_byte(content: bytes | Non
     assert drop(changed, OURS) == content
 
 
+@settings(deadline=None)
 @given(contents)
 def test_what_is_added_after_the_block_stays(content: bytes) -> None:
     changed = put(content, OURS) + b"alias ll='ls -l'\n"
