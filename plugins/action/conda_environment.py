@@ -23,6 +23,7 @@ MODULE = "condafleet.core.conda_environment"
 POLL_SECONDS = 2.0
 # Whoever looks at a terminal takes longer silence for a hang.
 SILENCE_SECONDS = 12.0
+GRACE_SECONDS = 60
 MB = 1_000_000
 
 
@@ -56,9 +57,12 @@ class ActionModule(ActionBase):
         limit = int(self._task.async_val)
         job = "%s-%s-%s" % (args["name"], args["state"], secrets.token_hex(4))
         path = self._connection._shell.join_path(str(args["root"]), "progress", job + ".json")
+        # The wrapper on the node ends the job by itself, without a word, should this side be gone by then.
+        self._task.async_val = limit + GRACE_SECONDS
         started = self._execute_module(
             module_name=MODULE, module_args={**args, "job": job}, task_vars=task_vars, wrap_async=True
         )
+        self._task.async_val = limit
         job_id = started.get("ansible_job_id")
         if started.get("failed") or not job_id:
             return started

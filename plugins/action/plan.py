@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Observe a node with one conda_facts call, and say what has to be done there. Documented in plugins/modules/plan.py."""
+"""Observe a node with one conda_facts call, and say what is to be done. Documented in plugins/modules/plan.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.condafleet.core.plugins.module_utils.plan import CONVERGED, lines, plan
 
 # What an interpreter that is missing, or too old for Ansible, makes a module call say.
@@ -25,6 +26,7 @@ class ActionModule(ActionBase):
             {
                 "prefix": {"type": "str", "required": True},
                 "root": {"type": "str", "required": True},
+                "system_root": {"type": "str", "default": "/"},
                 "installation": {"type": "dict"},
                 "shells": {"type": "dict"},
                 "environments": {"type": "dict"},
@@ -58,6 +60,7 @@ class ActionModule(ActionBase):
             module_args={
                 "prefix": args["prefix"],
                 "root": args["root"],
+                "system_root": args["system_root"],
                 "users": shells.get("users") or [],
                 "environments": [entry["name"] for entry in environments],
             },

@@ -65,12 +65,14 @@ def build(
     *,
     conda: str,
     root: str,
+    scratch: str,
     packages: Sequence[Package],
     variables: Mapping[str, str],
     uv: Optional[str],
     progress: Progress,
 ) -> Dict[str, Any]:
     """Build `prefix` from archives that are in the cache. `conda` and `uv` are programs; no network is used.
+    `scratch` is an empty folder for temporary files.
 
     Returns {seconds: {step: s}, uncompiled: n, installer: uv|pip|None}. FleetError says the step and what it said.
     """
@@ -86,17 +88,16 @@ def build(
         seconds[step] = round(time.monotonic() - started, 2)
         return outcome
 
-    with tempfile.TemporaryDirectory(prefix="condafleet-build-") as scratch:
-        timed("link", lambda: link_conda(conda, prefix, root, conda_packages, scratch, progress))
-        if wheels:
-            installer = "uv" if uv else "pip"
-            timed("wheels", lambda: install_wheels(uv, prefix, root, wheels, scratch, progress))
-        write_pin(prefix)
-        write_state(prefix, variables)
-        python = os.path.join(prefix, "bin", "python")
-        if os.path.exists(python):
-            uncompiled = timed("compile", lambda: compile_python(python, prefix, scratch, progress))
-        timed("permissions", lambda: settle_permissions(prefix))
+    timed("link", lambda: link_conda(conda, prefix, root, conda_packages, scratch, progress))
+    if wheels:
+        installer = "uv" if uv else "pip"
+        timed("wheels", lambda: install_wheels(uv, prefix, root, wheels, scratch, progress))
+    write_pin(prefix)
+    write_state(prefix, variables)
+    python = os.path.join(prefix, "bin", "python")
+    if os.path.exists(python):
+        uncompiled = timed("compile", lambda: compile_python(python, prefix, scratch, progress))
+    timed("permissions", lambda: settle_permissions(prefix))
     return {"seconds": seconds, "uncompiled": uncompiled, "installer": installer}
 
 

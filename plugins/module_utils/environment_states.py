@@ -133,7 +133,9 @@ def built(request: Request) -> Outcome:
     cache.ensure_root(request.root)
     # conda, uv and python make files as the umask says, and users have to read them.
     os.umask(0o022)
-    with node_lock(request.root, "build %s" % planned, request.lock_timeout):
+    with node_lock(request.root, "build %s" % planned, request.lock_timeout), cache.scratch_folder(
+        request.root
+    ) as scratch:
         progress = request.progress()
         absent = cache.missing(request.root, request.packages)
         if absent:
@@ -151,6 +153,7 @@ def built(request: Request) -> Outcome:
             path,
             conda=request.conda(),
             root=request.root,
+            scratch=scratch,
             packages=request.packages,
             variables=request.variables,
             uv=ensure_uv(request.root, request.tools, request.platform, request.depot_url) if wheels else None,
@@ -177,7 +180,9 @@ def tested(request: Request) -> Outcome:
     if request.check:
         return Outcome(True, draft["name"])
     path = request.path(draft["name"])
-    with node_lock(request.root, "test %s" % draft["name"], request.lock_timeout):
+    with node_lock(request.root, "test %s" % draft["name"], request.lock_timeout), cache.scratch_folder(
+        request.root
+    ) as scratch:
         request.progress()("smoke test", 0, None, "", ", ".join(request.frameworks) or "python")
         try:
             results = smoke_test(
@@ -186,6 +191,7 @@ def tested(request: Request) -> Outcome:
                 frameworks=request.frameworks,
                 variables=request.variables,
                 cuda=request.cuda,
+                scratch=scratch,
                 timeout=request.smoke_timeout,
             )
         except FleetError as error:

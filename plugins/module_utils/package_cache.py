@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import shutil
 import threading
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import download, files, origins
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -42,6 +43,18 @@ def ensure_root(root: str) -> bool:
             os.chmod(path, mode)
             changed = True
     return changed
+
+
+@contextlib.contextmanager
+def scratch_folder(root: str) -> Iterator[str]:
+    """An empty folder for one step's temporary files; what a killed step has left goes too. Only under the lock."""
+    path = os.path.join(root, "scratch")
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path, mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def archive_path(root: str, package: Package) -> str:

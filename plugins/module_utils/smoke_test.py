@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -71,19 +70,20 @@ def smoke_test(
     frameworks: Sequence[str],
     variables: Mapping[str, str],
     cuda: bool,
+    scratch: str,
     timeout: int = 600,
 ) -> Dict[str, Any]:
     """Test the environment at `prefix`: {NAME: {version, cuda, seconds, …}}. FleetError says which failed and why.
 
     `cuda`: whether the target is one for CUDA; a build for the CPU is then an error.
+    `scratch`: an empty folder, which the programs take for their home.
     """
     results: Dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="condafleet-smoke-") as scratch:
-        if conda:
-            results["conda"] = list_packages(conda, prefix, scratch)
-        if os.path.exists(os.path.join(prefix, "bin", "python")):
-            for name in frameworks or ["python"]:
-                results[name] = run_program(prefix, name, variables, cuda, timeout, scratch)
+    if conda:
+        results["conda"] = list_packages(conda, prefix, scratch)
+    if os.path.exists(os.path.join(prefix, "bin", "python")):
+        for name in frameworks or ["python"]:
+            results[name] = run_program(prefix, name, variables, cuda, timeout, scratch)
     return results
 
 

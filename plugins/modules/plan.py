@@ -24,6 +24,10 @@ options:
     description: The folder that holds generations, caches and results.
     type: str
     required: true
+  system_root:
+    description: The root folder of the system whose shells are looked at, for images and chroots.
+    type: str
+    default: /
   installation:
     description: The installation as resolved by P(condafleet.core.declaration#module) for the role miniconda.
     type: dict
