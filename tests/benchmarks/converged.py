@@ -108,6 +108,7 @@ class Bench:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_NOCOLOR": "1",
+            "PYTHONPATH": f"{ROOT / 'python'}{os.pathsep}{ROOT / 'collections'}",  # the clone's, for making the locks
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 
