@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils.installer import plan_installation, refuse_installation
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
-from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells
+from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import needs_validation
 
 CONVERGED = "converged"
@@ -40,7 +40,11 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
 
     shells: list[dict[str, Any]] = []
     if desired.get("shells"):
-        shells = plan_shells(observed["shells"], desired["shells"])
+        refusal = refuse_shells(observed["shells"], desired["shells"])
+        if refusal:
+            blocked.append(refusal)
+        else:
+            shells = plan_shells(observed["shells"], desired["shells"])
 
     environments: dict[str, dict[str, Any]] = {}
     if desired.get("environments"):
