@@ -1,0 +1,30 @@
+"""The playbooks behind the functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from condafleet import api
+from condafleet.collection import collection_root
+
+PLAYBOOKS = collection_root() / "ansible_collections/condafleet/core/playbooks"
+
+
+def plan_task(name: str) -> Any:
+    plays = yaml.safe_load((PLAYBOOKS / f"{name}.yml").read_text(encoding="utf-8"))
+    tasks = [task for play in plays for task in play.get("tasks") or () if "condafleet.core.plan" in task]
+    assert len(tasks) == 1
+    return tasks[0]["condafleet.core.plan"]
+
+
+def test_status_compares_by_the_very_same_plan() -> None:
+    assert plan_task("status") == plan_task("site")
+
+
+@pytest.mark.parametrize("name", ["site", "install", "shell", "environments", "validate", "status", "lock"])
+def test_every_function_has_its_playbook(name: str) -> None:
+    assert (PLAYBOOKS / f"{name}.yml").is_file()
+    assert api.build_call(f"condafleet.core.{name}", ["a"], {}).playbook == f"condafleet.core.{name}"
