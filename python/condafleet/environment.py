@@ -10,6 +10,8 @@ from pathlib import Path
 
 # Where Ansible looks for collections if nobody says otherwise.
 ANSIBLE_COLLECTIONS = "~/.ansible/collections:/usr/share/ansible/collections"
+# Locks and specs stand beside an inventory; given the folder, Ansible would read them as inventories too.
+NO_INVENTORIES = ("^locks$", "^environments$")
 
 
 def environment(root: Path, outer: Mapping[str, str], cwd: Path) -> dict[str, str]:
@@ -21,6 +23,7 @@ def environment(root: Path, outer: Mapping[str, str], cwd: Path) -> dict[str, st
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(root), user_collections(outer, cwd)]),
         # The groups that a run makes do not exist when no node needs them; that is no reason for a warning.
         "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore",
+        "ANSIBLE_INVENTORY_IGNORE_REGEX": ignored(outer, cwd),
     }
 
 
@@ -29,17 +32,32 @@ def user_collections(outer: Mapping[str, str], cwd: Path) -> str:
     if outer.get("ANSIBLE_COLLECTIONS_PATH"):
         return outer["ANSIBLE_COLLECTIONS_PATH"]
     config = ansible_config(outer, cwd)
-    if config is not None:
-        parser = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
-        try:
-            parser.read(config, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError):
-            return ANSIBLE_COLLECTIONS  # Ansible itself says best what is wrong with its file
-        found = parser.get("defaults", "collections_path", fallback="")
-        if found:
-            parts = (Path(part.strip()).expanduser() for part in found.split(os.pathsep))
-            return os.pathsep.join(os.path.normpath(config.parent / part) for part in parts)
-    return ANSIBLE_COLLECTIONS
+    found = setting(config, "defaults", "collections_path")
+    if config is None or not found:
+        return ANSIBLE_COLLECTIONS
+    parts = (Path(part.strip()).expanduser() for part in found.split(os.pathsep))
+    return os.pathsep.join(os.path.normpath(config.parent / part) for part in parts)
+
+
+def ignored(outer: Mapping[str, str], cwd: Path) -> str:
+    """Return what Ansible is to pass over in an inventory folder: what the user says, and condafleet's own folders."""
+    config = ansible_config(outer, cwd)
+    own = (
+        outer.get("ANSIBLE_INVENTORY_IGNORE_REGEX")
+        or setting(config, "inventory", "ignore_patterns")
+        or setting(config, "defaults", "inventory_ignore_patterns")
+    )
+    return ",".join(filter(None, (own, *NO_INVENTORIES)))
+
+
+def setting(config: Path | None, section: str, key: str) -> str:
+    """Return a value of an ansible.cfg, or nothing. Ansible itself says best what is wrong with a broken one."""
+    parser = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
+    try:
+        parser.read(config or (), encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return ""
+    return parser.get(section, key, fallback="")
 
 
 def ansible_config(outer: Mapping[str, str], cwd: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import signal
 import tempfile
@@ -156,6 +157,13 @@ def test_an_inventory_without_hosts(play: Path, tmp_path: Path) -> None:
     path.write_text("all:\n  hosts: {unclosed\n")
     with pytest.raises(InputError, match=r"inventory: no host was found .*hosts\.yml"):
         run_call(build_call(str(play), path, {}))
+
+
+def test_locks_beside_the_inventory_are_not_read_as_one(play: Path, tmp_path: Path, local: dict[str, Any]) -> None:
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": {"a": {**local, "mode": "ok"}}}}))
+    (tmp_path / "locks/e").mkdir(parents=True)
+    (tmp_path / "locks/e/t.conda-lock.yml").write_text("metadata: {hosts: {ghost: {}}}\n")
+    assert list(run_call(build_call(str(play), tmp_path, {})).hosts) == ["a"]
 
 
 def test_a_refused_declaration_is_an_input_error(tmp_path: Path, local: dict[str, Any]) -> None:

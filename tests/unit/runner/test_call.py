@@ -121,6 +121,16 @@ def test_the_users_collections_come_after_ours(tmp_path: Path) -> None:
     assert environment.user_collections(outer, Path("/usr")) == environment.ANSIBLE_COLLECTIONS
 
 
+def test_locks_beside_an_inventory_are_no_inventories(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    outer = {"HOME": "/nowhere", "PATH": "/bin"}
+    assert environment.ignored(outer, Path("/usr")) == "^locks$,^environments$"
+    (tmp_path / "ansible.cfg").write_text("[inventory]\nignore_patterns = ^old\n")
+    found = environment.environment(Path("/ours"), outer, tmp_path)
+    assert found["ANSIBLE_INVENTORY_IGNORE_REGEX"] == "^old,^locks$,^environments$"
+    assert environment.ignored({**outer, "ANSIBLE_INVENTORY_IGNORE_REGEX": "x"}, tmp_path) == "x,^locks$,^environments$"
+
+
 def test_which_ansible_cfg_counts(tmp_path: Path) -> None:
     home, work, other = (tmp_path / name for name in ("home", "work", "other"))
     for path in (home, work, other):
