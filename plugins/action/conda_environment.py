@@ -126,15 +126,17 @@ class ActionModule(ActionBase):
         group = int((record or {}).get("pgid") or 0)
         ended = False
         if group > 1:
-            said = self._low_level_execute_command("kill -TERM -- -%d" % group)
+            # No "--": dash's kill does not know it.
+            command = "kill -TERM -%d && { sleep 2; kill -KILL -%d 2>/dev/null; true; }" % (group, group)
+            said = self._low_level_execute_command(command)
             ended = said.get("rc") == 0
         self._finish(job_id, path, task_vars)
         step = describe(record) if record else "it had not begun"
         return {
             "failed": True,
             "changed": True,
-            "msg": "environments_timeout: %s of environment %s did not end within %d seconds; the last step was: %s. "
-            "%s Nothing was switched. Next: look at the node's load and network, or raise environments_timeout; "
+            "msg": "environments_timeout: state %s of environment %s was not reached within %d seconds; the last step was: "
+            "%s. %s Nothing was switched. Next: look at the node's load and network, or raise environments_timeout; "
             "what was fetched is kept."
             % (
                 args["state"],
