@@ -135,7 +135,7 @@ class ActionModule(ActionBase):
         return {
             "failed": True,
             "changed": True,
-            "msg": "environments_timeout: state %s of environment %s was not reached within %d seconds; the last step was: "
+            "msg": "environments_timeout: state %s of environment %s was not reached within %d seconds, and was at: "
             "%s. %s Nothing was switched. Next: look at the node's load and network, or raise environments_timeout; "
             "what was fetched is kept."
             % (
