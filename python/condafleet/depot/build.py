@@ -248,39 +248,38 @@ class Builder:
     def offered(self) -> list[pip.Candidate]:
         """What the index offers for every pin but those that exist as source only."""
         names = [name for name in self.pins.versions if name not in self.pins.sources]
-        if not self.frameworks:
-            names = [name for name in names if name not in self.pins.cpu_index]
-        plain = [f"{name}=={self.pins.versions[name]}" for name in names if name not in self.pins.cpu_index]
-        found = pip.offered(plain)
-        for name in (name for name in names if name in self.pins.cpu_index):
-            found.append(self.cpu_build(name))
-        return found
+        found = pip.offered(
+            [f"{name}=={self.pins.versions[name]}" for name in names if name not in self.pins.cpu_index]
+        )
+        return found + [self.cpu_build(name) for name in names if name in self.pins.cpu_index and name in self.roots()]
 
     def cpu_build(self, name: str) -> pip.Candidate:
         """NAME without CUDA: from the configured index if it has such a build, else from its own CPU index."""
-        requirement = f"{name}=={self.pins.versions[name]}"
-        try:
-            candidate = pip.offered([requirement])[0]
-        except DepotError:
-            candidate = None
-        if candidate and candidate.cpu_only:
-            return candidate
-        index = self.pins.cpu_index[name]
-        self.tell(f"  {name}: the configured index has no CPU build of {requirement}, asking {index}")
-        candidate = pip.offered([requirement], options=["--index-url", index])[0]
-        if not candidate.cpu_only:
-            raise DepotError(
-                f"{index} offers {name} {candidate.version} with CUDA parts only; nothing was fetched. "
-                "Next step: let pip find a CPU wheel (find-links), then build again."
-            )
-        return replace(candidate, options=("--index-url", index))
+        requirement, index = f"{name}=={self.pins.versions[name]}", self.pins.cpu_index[name]
+        problem = ""
+        for options in ((), ("--index-url", index)):
+            try:
+                candidate = pip.offered([requirement], options=options)[0]
+            except DepotError as refused:
+                problem = f" ({refused.message.partition('. Next step')[0]})"
+                continue
+            if candidate.cpu_only:
+                return replace(candidate, options=options)
+            if not options:
+                self.tell(f"  {name}: the configured index has no CPU build of {requirement}, asking {index}")
+        raise DepotError(
+            f"No CPU build of {requirement} for Python {self.found.short} on {self.found.machine}: neither the configured "
+            f"index nor {index} offers one{problem}. Builds with CUDA were not fetched. Next step: let this machine reach "
+            "that index, or put a CPU wheel into a folder and name it in PIP_FIND_LINKS, then build again."
+        )
+
+    def roots(self) -> list[str]:
+        """The projects that the depot's index is asked to hold; what they need follows."""
+        return [*self.pins.index_always, *(root for name in self.frameworks for root in self.pins.frameworks[name])]
 
     def indexed(self, offered: Iterable[pip.Candidate]) -> set[str]:
         """Names of the wheels that the depot's index holds."""
-        roots = [*self.pins.index_always]
-        for framework in self.frameworks:
-            roots += self.pins.frameworks[framework]
-        return pip.closure(roots, offered)
+        return pip.closure(self.roots(), offered)
 
     def wheels(self, candidates: Sequence[pip.Candidate]) -> dict[str, Path]:
         """Every wheel by project name, fetched in batches where the store lacks it."""

@@ -187,6 +187,7 @@ def run(arguments: Sequence[str], *, doing: str, path: Sequence[Path] = (), extr
 
 
 def last_words(text: str, *, lines: int = 4) -> str:
-    """The last lines of a program's complaint that say something, on one line."""
-    told = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING: Location")]
-    return " | ".join(told[-lines:]) or "no message"
+    """The last lines of a program's complaint that say something, on one line: errors before warnings."""
+    told = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in told if line.startswith("ERROR")]
+    return " | ".join((errors or told)[-lines:]) or "no message"
