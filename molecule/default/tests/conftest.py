@@ -22,8 +22,8 @@ Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 # What a running Debian and Ansible write by themselves. Whatever else is new, condafleet wrote.
 NOT_OURS = re.compile(
-    r"/(proc|sys|dev|run|tmp|var/tmp|var/log|var/lib/systemd|var/lib/private|var/cache|root/\.ansible)(/.*)?"
-    r"|/(etc/(\.updated|machine-id|resolv\.conf|hosts|hostname))|/var|/var/lib|/root|/etc|/home/alice"
+    r"/(proc|sys|dev|run|tmp|var/tmp|var/log|var/lib/systemd|var/lib/private|var/cache|root/\.ansible|root/\.ansible_async)(/.*)?"
+    r"|/(etc/(\.updated|machine-id|resolv\.conf|hosts|hostname))|/|/var|/var/lib|/root|/etc|/home/alice"
 )
 
 

@@ -50,14 +50,19 @@ def test_environment_is_a_link_to_a_finished_generation(host: Host, name: str) -
 def test_only_root_can_write(host: Host, alice: Shell) -> None:
     found = alice(f"find {PREFIX} {ROOT} -writable ! -type l 2>/dev/null")
     assert found.stdout == ""
-    assert host.check_output(f"find {PREFIX} {ROOT} ! -type l \\( -perm /0002 -o ! -user root \\)") == ""
+    # Nor is anything open to others or someone else's, apart from what lies in root-only folders.
+    closed = "-type d ! -perm /0077 -prune -o"
+    assert (
+        host.check_output(f"find {PREFIX} {ROOT} {closed} ! -type l \\( -perm /0022 -o ! -user root \\) -print") == ""
+    )
 
 
-def test_the_package_cache_is_root_only(host: Host) -> None:
-    """Its files are hard-linked into environments: who could write there would write into all of them."""
-    cache = host.file(f"{ROOT}/pkgs")
-    assert cache.is_directory
-    assert (cache.user, cache.mode) == ("root", 0o700)
+@pytest.mark.parametrize("cache", ["pkgs", "uv-cache", "wheels"])
+def test_the_caches_are_root_only(host: Host, cache: str) -> None:
+    """Their files are hard-linked into environments: who could write there would write into all of them."""
+    folder = host.file(f"{ROOT}/{cache}")
+    assert folder.is_directory
+    assert (folder.user, folder.mode) == ("root", 0o700)
 
 
 def test_a_user_can_read_every_environment(alice: Shell) -> None:
