@@ -268,9 +268,9 @@ class Builder:
             if not options:
                 self.tell(f"  {name}: the configured index has no CPU build of {requirement}, asking {index}")
         raise DepotError(
-            f"No CPU build of {requirement} for Python {self.found.short} on {self.found.machine}: neither the configured "
-            f"index nor {index} offers one{problem}. Builds with CUDA were not fetched. Next step: let this machine reach "
-            "that index, or put a CPU wheel into a folder and name it in PIP_FIND_LINKS, then build again."
+            f"No CPU build of {requirement} for Python {self.found.short} on {self.found.machine}: neither the "
+            f"configured index nor {index} offers one{problem}. Builds with CUDA were not fetched. Next step: let this "
+            "machine reach that index, or name a folder with a CPU wheel in PIP_FIND_LINKS, then build again."
         )
 
     def roots(self) -> list[str]:
