@@ -4,34 +4,31 @@
 from __future__ import annotations
 
 import json
-import secrets
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import LockFileError, digest, parse
+from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 
 display = Display()
 
 MODULE = "condafleet.core.conda_environment"
-POLL_SECONDS = 2.0
+LONG_STATES = ("fetched", "built", "tested")
+DEFAULT_TIMEOUT = 3600
 # Whoever looks at a terminal takes longer silence for a hang.
 SILENCE_SECONDS = 12.0
-GRACE_SECONDS = 60
 MB = 1_000_000
 
 
-class ActionModule(ActionBase):
+class ActionModule(FollowingAction):
     """One state of one environment on one host."""
 
     TRANSFERS_FILES = False
-    _supports_async = True
     _supports_check_mode = True
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -42,140 +39,47 @@ class ActionModule(ActionBase):
             args.update(read_lock(lock, dict(args.get("variables") or {})))
         args.setdefault("condafleet_version", collection_version())
         task_vars = task_vars or {}
-        if self._task.async_val and not self._task.check_mode:
-            answer = self._follow(args, task_vars)
+        if args.get("state") in LONG_STATES and not self._task.check_mode:
+            answer = self._run(args, task_vars)
         else:
             answer = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
         result.update(answer)
-        result.pop("ansible_job_id", None)
         if not result.get("failed") and not self._task.check_mode and args.get("state") == "current":
             result["ansible_stats"] = stats_of(args, result)
         return result
 
-    def _follow(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Start the module as a job on the node, show its progress, and return its result."""
-        limit = int(self._task.async_val)
-        job = "%s-%s-%s" % (args["name"], args["state"], secrets.token_hex(4))
-        path = self._connection._shell.join_path(str(args["root"]), "progress", job + ".json")
-        # The wrapper on the node ends the job by itself, without a word, should this side be gone by then.
-        self._task.async_val = limit + GRACE_SECONDS
-        started = self._execute_module(
-            module_name=MODULE, module_args={**args, "job": job}, task_vars=task_vars, wrap_async=True
-        )
-        self._task.async_val = limit
-        job_id = started.get("ansible_job_id")
-        if started.get("failed") or not job_id:
-            return started
-        shown = Shown("%s: %s" % (task_vars.get("inventory_hostname", "?"), args["name"]), str(args["state"]))
-        # One poll costs a module call; reading the progress file costs a shell command.
-        began = time.monotonic()
-        record: dict[str, Any] | None = None
-        while time.monotonic() - began < limit:
-            time.sleep(POLL_SECONDS if record or time.monotonic() - began > POLL_SECONDS else 0.5)
-            found, ended = self._look(path, job_id)
-            record = found or record
-            shown.show(record, time.monotonic() - began)
-            if ended:
-                answer = self._status(job_id, "status", task_vars)
-                self._finish(job_id, path, task_vars)
-                return {key: value for key, value in answer.items() if key not in ASYNC_KEYS}
-        return self._give_up(record, limit, args, task_vars, job_id, path)
-
-    def _look(self, path: str, job_id: str) -> tuple[dict[str, Any] | None, bool]:
-        """The progress record, and whether the job's result is there: two files in one command, not a module call."""
-        folder = self.get_shell_option("async_dir", default="~/.ansible_async")
-        result = self._connection._shell.join_path(self._remote_expand_user(folder), job_id)
-        # async_wrapper writes `"finished": false` first, and the module's whole result in the end.
-        unfinished = "'\"finished\": \\(0\\|false\\)'"
-        command = "cat %s 2>/dev/null; echo; grep -q " + unfinished + " %s 2>/dev/null && echo runs || echo ended"
-        said = self._low_level_execute_command(command % (self._quoted(path), self._quoted(result)))
-        lines = (said.get("stdout") or "").strip().splitlines()
-        try:
-            record = json.loads(lines[0]) if lines else None
-        except ValueError:
-            record = None
-        return (record if isinstance(record, dict) else None), bool(lines) and lines[-1] == "ended"
-
-    def _finish(self, job_id: str, path: str, task_vars: dict[str, Any]) -> None:
-        self._status(job_id, "cleanup", task_vars)
-        self._low_level_execute_command("rm -f %s" % self._quoted(path))
-        # Ansible leaves the temporary folder of an async task alone; what was asked since then was not async.
-        self.cleanup(force=True)
-
-    def _status(self, job_id: str, mode: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        folder = self.get_shell_option("async_dir", default="~/.ansible_async")
-        arguments = {"jid": job_id, "mode": mode, "_async_dir": self._remote_expand_user(folder)}
-        limit, self._task.async_val = self._task.async_val, 0
-        try:
-            answer: dict[str, Any] = self._execute_module(
-                module_name="ansible.legacy.async_status", module_args=arguments, task_vars=task_vars
-            )
-        finally:
-            self._task.async_val = limit
-        return answer
-
-    def _give_up(
-        self,
-        record: dict[str, Any] | None,
-        limit: int,
-        args: dict[str, Any],
-        task_vars: dict[str, Any],
-        job_id: str,
-        path: str,
-    ) -> dict[str, Any]:
-        group = int((record or {}).get("pgid") or 0)
-        ended = False
-        if group > 1:
-            # No "--": dash's kill does not know it.
-            command = "kill -TERM -%d && { sleep 2; kill -KILL -%d 2>/dev/null; true; }" % (group, group)
-            said = self._low_level_execute_command(command)
-            ended = said.get("rc") == 0
-        self._finish(job_id, path, task_vars)
-        step = describe(record) if record else "it had not begun"
+    def _run(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Run a long state as a job that is followed, and return the module's result."""
+        limit = int(args.get("timeout") or DEFAULT_TIMEOUT)
+        shown = Shown("%s: %s" % (task_vars.get("inventory_hostname", "?"), args["name"]))
+        name = "%s-%s" % (args["name"], args["state"])
+        outcome = self.follow(MODULE, args, task_vars, name=name, limit=limit, show=shown.show)
+        if outcome.answer is not None:
+            return outcome.answer
+        step = describe(outcome.record) if outcome.record else "it had not begun"
+        known = "Its processes on the node were ended." if outcome.stopped else "Whether it still runs is not known."
         return {
             "failed": True,
             "changed": True,
-            "msg": "environments_timeout: state %s of environment %s was not reached within %d seconds, and was at: "
-            "%s. %s Nothing was switched. Next: look at the node's load and network, or raise environments_timeout; "
-            "what was fetched is kept."
-            % (
-                args["state"],
-                args["name"],
-                limit,
-                step,
-                "Its processes on the node were ended." if ended else "Whether it still runs there is not known.",
-            ),
+            "msg": "environments_timeout: state %s of environment %s was not reached within %d seconds; "
+            "the last step was: %s. %s Nothing was switched. "
+            "Next: look at the node's load and network, or raise environments_timeout; "
+            "what was fetched is kept." % (args["state"], args["name"], limit, step, known),
         }
-
-    def _quoted(self, path: str) -> str:
-        return str(self._connection._shell.quote(path))
-
-
-ASYNC_KEYS = (
-    "ansible_job_id",
-    "started",
-    "finished",
-    "results_file",
-    "stdout",
-    "stderr",
-    "stdout_lines",
-    "stderr_lines",
-)
 
 
 class Shown:
     """Prints a line when something moved, and one in any case before silence gets long."""
 
-    def __init__(self, who: str, state: str) -> None:
+    def __init__(self, who: str) -> None:
         self.who = who
-        self.state = state
         self.text = ""
         self.step = ""
         self.time = 0.0
 
-    def show(self, record: dict[str, Any] | None, elapsed: float) -> None:
+    def show(self, record: dict[str, Any], elapsed: float) -> None:
         text = describe(record) if record else "starting"
-        step = str((record or {}).get("step") or "")
+        step = str(record.get("step") or "")
         moved = text != self.text and (step != self.step or elapsed - self.time >= SILENCE_SECONDS / 2)
         if moved or elapsed - self.time >= SILENCE_SECONDS:
             display.display("%s: %s (%d s)" % (self.who, text, elapsed))

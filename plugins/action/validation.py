@@ -3,30 +3,24 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 import time
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
+from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 
 display = Display()
 
 MODULE = "condafleet.core.validation"
-POLL_SECONDS = 2.0
 # What a job may need beside the training: fetching the data, ending a training that hangs.
 BESIDE_SECONDS = 900
 # Whoever looks at a terminal takes longer silence for a hang.
 SILENCE_SECONDS = 30.0
-JOB_KEYS = (
-    "ansible_job_id", "started", "finished", "results_file", "stdout", "stderr", "stdout_lines", "stderr_lines",
-)  # fmt: skip
 
 
-class ActionModule(ActionBase):
+class ActionModule(FollowingAction):
     """One environment with one framework on one host."""
 
     TRANSFERS_FILES = False
@@ -64,78 +58,22 @@ class ActionModule(ActionBase):
         return answer
 
     def _train(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Start the module as a job on the node, show its epochs, and return its result."""
+        """Train as a job that is followed, and return the module's result."""
         limit = int(args.get("timeout") or 1800) + BESIDE_SECONDS
-        job = "validation-%s-%s-%s" % (args["environment"], args["framework"], secrets.token_hex(4))
-        path = self._join(str(args["root"]), "progress", job + ".json")
-        # Set here and not in the play: a task with async can't run in check mode.
-        self._task.async_val = limit
-        try:
-            started = self._call({**args, "job": job}, task_vars, wrap_async=True)
-        finally:
-            self._task.async_val = 0
-        job_id = started.get("ansible_job_id")
-        if started.get("failed") or not job_id:
-            return started
         who = "%s: %s/%s" % (task_vars.get("inventory_hostname", "?"), args["environment"], args["framework"])
         shown = Shown(who)
-        began = time.monotonic()
-        record: dict[str, Any] = {}
-        while time.monotonic() - began < limit:
-            time.sleep(POLL_SECONDS)
-            record = self._read_json(path) or record
-            shown.progress(record)
-            if self._ended(job_id):
-                answer = self._status(job_id, "status", task_vars)
-                self._status(job_id, "cleanup", task_vars)
-                self._low_level_execute_command("rm -f %s" % self._quoted(path))
-                shown.verdict(answer.get("result") or {})
-                return {key: value for key, value in answer.items() if key not in JOB_KEYS}
-        return self._give_up(who, record, limit)
-
-    def _give_up(self, who: str, record: dict[str, Any], limit: int) -> dict[str, Any]:
-        """End a job that did not even keep its own time limit, and say so."""
-        group = int(record.get("pgid") or 0)
-        said = self._low_level_execute_command("kill -TERM -- -%d" % group) if group > 1 else {}
-        known = "Its processes were ended." if said.get("rc") == 0 else "Whether it still runs is not known."
+        name = "validation-%s-%s" % (args["environment"], args["framework"])
+        outcome = self.follow(MODULE, args, task_vars, name=name, limit=limit, show=shown.progress)
+        if outcome.answer is not None:
+            shown.verdict(outcome.answer.get("result") or {})
+            return outcome.answer
+        known = "Its processes were ended." if outcome.stopped else "Whether it still runs is not known."
         return {
             "failed": True,
             "changed": True,
             "msg": "validation_timeout: %s did not end within %d seconds. %s "
             "Next: look at the node's load and disk, or raise validation_timeout." % (who, limit, known),
         }
-
-    def _read_json(self, path: str) -> dict[str, Any]:
-        said = self._low_level_execute_command("cat %s 2>/dev/null || true" % self._quoted(path))
-        try:
-            record = json.loads(said.get("stdout") or "")
-        except ValueError:
-            return {}
-        return record if isinstance(record, dict) else {}
-
-    def _ended(self, job_id: str) -> bool:
-        """Whether the job's result is there, by a look at its file: cheaper than a module call."""
-        # async_wrapper first writes that the job is not finished, and the module's whole result in the end.
-        command = "grep -q '\"finished\": \\(0\\|false\\)' %s 2>/dev/null && echo runs || echo ended"
-        said = self._low_level_execute_command(command % self._quoted(self._join(self._async_folder(), job_id)))
-        return "ended" in (said.get("stdout") or "")
-
-    def _status(self, job_id: str, mode: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_name="ansible.legacy.async_status",
-            module_args={"jid": job_id, "mode": mode, "_async_dir": self._async_folder()},
-            task_vars=task_vars,
-        )
-        return answer
-
-    def _async_folder(self) -> str:
-        return str(self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async")))
-
-    def _join(self, *parts: str) -> str:
-        return str(self._connection._shell.join_path(*parts))
-
-    def _quoted(self, path: str) -> str:
-        return str(self._connection._shell.quote(path))
 
 
 class Shown:
@@ -147,7 +85,7 @@ class Shown:
         self.step = ""
         self.time = time.monotonic()
 
-    def progress(self, record: dict[str, Any]) -> None:
+    def progress(self, record: dict[str, Any], _elapsed: float) -> None:
         step, done = str(record.get("step") or "starting"), int(record.get("done") or 0)
         silent = time.monotonic() - self.time >= SILENCE_SECONDS
         if step == "train" and done > self.epochs:

@@ -14,8 +14,8 @@ description:
     and becomes the current one when the link C(PREFIX/envs/NAME) is moved to it.
   - Jobs that are running stay with the generation that they started on.
   - No solver runs on the node, and the network is used for O(state=fetched) only.
-  - The states V(fetched), V(built) and V(tested) may take minutes. With C(async) and C(poll=0) on the task the
-    action of this name follows the work and shows how far it is; the task ends when the work has ended.
+  - The states V(fetched), V(built) and V(tested) may take minutes. The action of this name runs them as a job, follows
+    it and shows how far it is; the task ends when the work has ended.
 author:
   - condafleet maintainers (@condafleet)
 options:
@@ -109,6 +109,11 @@ options:
     description: What is written into the receipt. Filled by the action.
     type: str
     default: ""
+  timeout:
+    description:
+      - Seconds that C(fetched), C(built) or C(tested) may take. Then the action ends the job on the node, and says so.
+    type: int
+    default: 3600
   lock_timeout:
     description: Seconds to wait where other work holds the root.
     type: int
@@ -125,8 +130,8 @@ attributes:
     description: One line a package, or the move of the link.
     support: full
   async:
-    description: Supported by the action, which follows the work itself.
-    support: full
+    description: Not to be set. The action runs long work as a job by itself, follows it and shows how far it is.
+    support: none
 seealso:
   - module: condafleet.core.conda_facts
   - module: condafleet.core.plan
@@ -144,8 +149,6 @@ EXAMPLES = r"""
       conda_lock: locks/pytorch/linux-64-cpu.conda-lock.yml
       pylock: locks/pytorch/linux-64-cpu.pylock.toml
     depot_url: http://depot.example/condafleet
-  async: 3600
-  poll: 0
 
 - name: Go back to an earlier generation
   condafleet.core.conda_environment:
@@ -209,6 +212,7 @@ ARGUMENTS = {
     "variables": {"type": "dict", "default": {}},
     "job": {"type": "str"},
     "condafleet_version": {"type": "str", "default": ""},
+    "timeout": {"type": "int", "default": 3600},
     "lock_timeout": {"type": "int", "default": 60},
     "smoke_timeout": {"type": "int", "default": 600},
 }

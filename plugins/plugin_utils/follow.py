@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a module as a job on the node, and follow it: its progress is shown, and it has a limit.
+
+A module cannot stream, so a long one writes how far it is into ROOT/progress/JOB.json (module_utils/progress.py).
+Looking at that file costs a shell command, where asking Ansible's async_status would cost a module call each time.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+POLL_SECONDS = 2.0
+FIRST_SECONDS = 0.5
+# The wrapper on the node ends a job without a word; it gets the chance only if this side is gone by then.
+GRACE_SECONDS = 60
+# What async_status puts beside a module's own result.
+JOB_KEYS = (
+    "ansible_job_id", "started", "finished", "results_file", "stdout", "stderr", "stdout_lines", "stderr_lines",
+)  # fmt: skip
+# async_wrapper writes this first, and the module's whole result in the end.
+UNFINISHED = "'\"finished\": \\(0\\|false\\)'"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: the module's `answer`, or None when the limit passed."""
+
+    answer: dict[str, Any] | None
+    record: dict[str, Any]
+    """The last progress record, empty where there was none."""
+    stopped: bool = False
+    """After the limit: whether the node ended the job's processes."""
+
+
+class FollowingAction(ActionBase):
+    """An action whose module may take long."""
+
+    def follow(
+        self,
+        module: str,
+        args: dict[str, Any],
+        task_vars: dict[str, Any],
+        *,
+        name: str,
+        limit: int,
+        show: Callable[[dict[str, Any], float], None],
+    ) -> Outcome:
+        """Start `module` as a job called `name`-…, calling `show(record, elapsed seconds)` at each look.
+
+        `args` must hold `root`; files of the job lie in ROOT/jobs and ROOT/progress, and are removed in the end.
+        """
+        job = "%s-%s" % (name, secrets.token_hex(4))
+        progress = self._joined(str(args["root"]), "progress", job + ".json")
+        folder = self._joined(str(args["root"]), "jobs")
+        shell = self._connection._shell
+        # Not the home of the user that Ansible works as; and not the task's own `async`, which check mode refuses.
+        shell.set_option("async_dir", folder)
+        self._task.async_val = limit + GRACE_SECONDS
+        try:
+            started = self._execute_module(
+                module_name=module, module_args={**args, "job": job}, task_vars=task_vars, wrap_async=True
+            )
+        finally:
+            self._task.async_val = 0
+        job_id = started.get("ansible_job_id")
+        if started.get("failed") or not job_id:
+            return Outcome(started, {})
+        began = time.monotonic()
+        record: dict[str, Any] = {}
+        pause = FIRST_SECONDS
+        while time.monotonic() - began < limit:
+            time.sleep(pause)
+            pause = POLL_SECONDS
+            found, ended = self._look(progress, self._joined(folder, job_id))
+            record = found or record
+            show(record, time.monotonic() - began)
+            if ended:
+                answer = self._status(job_id, "status", folder, task_vars)
+                self._tidy(job_id, folder, progress, task_vars)
+                return Outcome({key: value for key, value in answer.items() if key not in JOB_KEYS}, record)
+        stopped = self._stop(int(record.get("pgid") or 0))
+        self._tidy(job_id, folder, progress, task_vars)
+        return Outcome(None, record, stopped)
+
+    def _look(self, progress: str, result: str) -> tuple[dict[str, Any], bool]:
+        """Return the progress record and whether the job's result is there, by one command."""
+        command = "cat %s 2>/dev/null; echo; grep -q %s %s 2>/dev/null && echo runs || echo ended"
+        said = self._low_level_execute_command(command % (self._quoted(progress), UNFINISHED, self._quoted(result)))
+        lines = (said.get("stdout") or "").strip().splitlines()
+        try:
+            record = json.loads(lines[0]) if lines else {}
+        except ValueError:
+            record = {}
+        return (record if isinstance(record, dict) else {}), bool(lines) and lines[-1] == "ended"
+
+    def _status(self, job_id: str, mode: str, folder: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        arguments = {"jid": job_id, "mode": mode, "_async_dir": folder}
+        answer: dict[str, Any] = self._execute_module(
+            module_name="ansible.legacy.async_status", module_args=arguments, task_vars=task_vars
+        )
+        return answer
+
+    def _tidy(self, job_id: str, folder: str, progress: str, task_vars: dict[str, Any]) -> None:
+        self._status(job_id, "cleanup", folder, task_vars)
+        self._low_level_execute_command("rm -f %s" % self._quoted(progress))
+        # Ansible leaves the temporary folder of a job alone; this one has ended.
+        self.cleanup(force=True)
+
+    def _stop(self, group: int) -> bool:
+        if group <= 1:
+            return False
+        # No "--": dash's kill does not know it.
+        command = "kill -TERM -%d && { sleep 2; kill -KILL -%d 2>/dev/null; true; }" % (group, group)
+        return bool(self._low_level_execute_command(command).get("rc") == 0)
+
+    def _joined(self, *parts: str) -> str:
+        return str(self._connection._shell.join_path(*parts))
+
+    def _quoted(self, path: str) -> str:
+        return str(self._connection._shell.quote(path))
