@@ -20,10 +20,11 @@ from fleet import Fleet  # noqa: E402
 MARKER = "/var/lib/condafleet-test-marker"
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
-# What a running Debian and Ansible write by themselves. Whatever else is new, condafleet wrote.
+# What a running Debian (systemd-tmpfiles tends some folders) and Ansible write by themselves. Whatever else is new,
+# condafleet wrote.
 NOT_OURS = re.compile(
     r"/(proc|sys|dev|run|tmp|var/tmp|var/log|var/lib/systemd|var/lib/private|var/cache|root/\.ansible|root/\.ansible_async)(/.*)?"
-    r"|/(etc/(\.updated|machine-id|resolv\.conf|hosts|hostname))|/|/var|/var/lib|/root|/etc|/home/alice"
+    r"|/(etc/(\.updated|machine-id|resolv\.conf|hosts|hostname))|/|/home|/srv|/var|/var/lib|/root|/etc|/home/alice"
 )
 
 
