@@ -1,4 +1,4 @@
-"""Put the collection into the wheel. An editable install reads it from the clone, so it gets no copy that would grow stale."""
+"""Put the collection into the wheel; an editable install reads the clone's, and a copy would grow stale."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/condafleet
-export ANSIBLE_COLLECTIONS_PATH=$PWD/collections ANSIBLE_CONFIG=$PWD/ansible.cfg PYTHONPATH=$PWD/python
+export ANSIBLE_COLLECTIONS_PATH=$PWD/collections ANSIBLE_CONFIG=$PWD/ansible.cfg
 export CONDAFLEET_TEST_DEPOT=${CONDAFLEET_TEST_DEPOT:-$PWD/build/test-depot}
 logs=$PWD/build/logs
 mkdir -p "$logs"
@@ -17,16 +16,8 @@ part_lint() {
 part_unit() { python -m pytest tests/unit; }
 part_contract() { python -m pytest tests/contract; }
 part_sanity() { tests/sanity/run.sh; }
-part_molecule() {
-  # shellcheck disable=SC1090,SC1091
-  [ -f "$cache/containers.env" ] && . "$cache/containers.env"
-  molecule test -s "${SCENARIO:-default}"
-}
-part_integration() {
-  # shellcheck disable=SC1090,SC1091
-  [ -f "$cache/containers.env" ] && . "$cache/containers.env"
-  python -m pytest tests/integration
-}
+part_molecule() { molecule test -s "${SCENARIO:-default}"; }
+part_integration() { python -m pytest tests/integration; }
 
 all=(lint unit contract depot containers sanity molecule integration)
 parts=("$@")

@@ -25,12 +25,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        args = self.validate_argument_spec(
             {
                 "role": {"type": "str", "required": True, "choices": sorted(CHECKS)},
                 "values": {"type": "dict", "required": True},
             }
-        )
+        )[1]
         values = args["values"]
         try:
             manifest = read_manifest(values.get("depot_url"), values.get("depot_sha256"))

@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        args = self.validate_argument_spec(
             {
                 "environments": {"type": "list", "elements": "dict", "required": True},
                 "targets": {"type": "dict", "required": True},
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
                 "update": {"type": "raw", "default": False},
                 "timeout": {"type": "int", "default": 3600},
             }
-        )
+        )[1]
         try:
             folders = folders_of(task_vars or {})
             # The same for all hosts of a task.
@@ -112,7 +112,7 @@ def outcome_of(
 ) -> dict[str, Any]:
     locks: dict[str, dict[str, Any]] = {}
     diff = []
-    for (want, old), (_, new) in zip(before, after, strict=True):
+    for (want, old), (_dummy, new) in zip(before, after, strict=True):
         open_ = want in unlocked or new.lock is None
         locks.setdefault(want.environment, {})[want.target] = {
             "digest": None if open_ else lockfile.digest(new.lock),

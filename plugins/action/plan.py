@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        args = self.validate_argument_spec(
             {
                 "prefix": {"type": "str", "required": True},
                 "root": {"type": "str", "required": True},
@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
                 "environments": {"type": "dict"},
                 "validation": {"type": "dict"},
             }
-        )
+        )[1]
         facts = self._observe(args, task_vars or {})
         if facts.get("unreachable") or facts.get("failed"):
             return {**result, **facts}

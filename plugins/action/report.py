@@ -34,13 +34,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, args = self.validate_argument_spec(
+        args = self.validate_argument_spec(
             {
                 "path": {"type": "str", "required": True},
                 "started": {"type": "str"},
                 "hosts": {"type": "list", "elements": "str"},
             }
-        )
+        )[1]
         path = os.path.abspath(os.path.expanduser(args["path"]))
         if os.path.isdir(path):
             raise AnsibleActionFail(

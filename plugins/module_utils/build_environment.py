@@ -229,8 +229,7 @@ def compile_python(python: str, prefix: str, scratch: str, progress: Progress) -
     with open(os.path.join(scratch, "compile.err"), "w+b") as errors:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, cwd=scratch)
         last = [0, 0, 0]
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        for line in process.stdout:
+        for line in process.stdout or ():
             last = [int(part) for part in line.split()]
             progress("compile", last[0], last[1], "files")
         code = process.wait()
@@ -259,7 +258,7 @@ def usable_cpus(root: str = "/sys/fs/cgroup") -> int:
 def settle_permissions(prefix: str) -> None:
     """Everything readable by all, writable by its owner alone, and owned by who builds (root, on a node)."""
     owner, group = os.geteuid(), os.getegid()
-    for folder, _, found in os.walk(prefix):
+    for folder, _dummy, found in os.walk(prefix):
         for path in [folder] + [os.path.join(folder, name) for name in found]:
             status = os.lstat(path)
             if (status.st_uid, status.st_gid) != (owner, group):

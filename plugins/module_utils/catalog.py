@@ -53,7 +53,7 @@ def nearest(wanted: str, known: List[str], count: int = 5) -> List[str]:
 
 def sort_key(version: str) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     """Orders `py312_24.7.1-0` by conda's version, then by Python's; `2025.12-2` and `26.3.2-3` by their numbers."""
-    python, _, rest = version.rpartition("_")
+    python, _dummy, rest = version.rpartition("_")
     # py39 is Python 3.9: the first digit is the major version.
     digits = re.sub(r"\D", "", python)
     python_key = (int(digits[0]), int(digits[1:] or 0)) if digits else ()

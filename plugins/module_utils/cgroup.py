@@ -43,7 +43,7 @@ def usable_cpus(quota: Optional[float], affinity: Optional[int] = None) -> int:
 def _mounted(mountinfo: str, kind: str, controller: str) -> Optional[Tuple[str, str]]:
     """(root, mount point) of the hierarchy, as /proc/self/mountinfo tells it."""
     for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
+        before, _dummy, after = line.partition(" - ")
         left, right = before.split(), after.split()
         if len(left) < 5 or len(right) < 3 or right[0] != kind:
             continue

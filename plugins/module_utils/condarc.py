@@ -143,7 +143,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float) and math.isfinite(value):
-        mantissa, _, exponent = repr(value).partition("e")
+        mantissa, _dummy, exponent = repr(value).partition("e")
         # YAML 1.1 wants a point in a number with an exponent, and a sign.
         return mantissa if not exponent else f"{mantissa if '.' in mantissa else mantissa + '.0'}e{int(exponent):+d}"
     if isinstance(value, str):

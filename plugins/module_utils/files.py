@@ -90,7 +90,7 @@ def tree_bytes(path: str) -> int:
     """What a tree takes on disk, hard-linked content counted once."""
     total = 0
     seen = set()
-    for folder, _, names in os.walk(path):
+    for folder, _dummy, names in os.walk(path):
         for name in names:
             try:
                 status = os.lstat(os.path.join(folder, name))

@@ -85,7 +85,7 @@ def survey(
 
 def to_make(surveyed: Sequence[Tuple[Wanted, Found]], update: Union[bool, Sequence[str]]) -> List[Wanted]:
     """The locks to solve: missing and stale ones, and those to update (all, or of the environments named)."""
-    names = {want.environment for want, _ in surveyed}
+    names = {want.environment for want, _dummy in surveyed}
     for name in [] if isinstance(update, bool) else update:
         if name not in names:
             raise FleetError(

@@ -73,7 +73,7 @@ def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:
     packages = [_conda_lock_entry(entry, index) for index, entry in enumerate(_entries(conda_lock, "package"))]
     if pylock:
         version = str(pylock.get("lock-version"))
-        if version.split(".")[0] != PYLOCK_VERSION.split(".", maxsplit=1)[0]:
+        if version.partition(".")[0] != PYLOCK_VERSION.partition(".")[0]:
             raise LockFileError(
                 "pylock file: lock-version {0!r} is not known. Accepted: {1}. Next: lock again.".format(
                     version, PYLOCK_VERSION

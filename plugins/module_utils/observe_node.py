@@ -122,7 +122,9 @@ def gpus(proc: str = "/proc", dev: str = "/dev") -> List[Dict[str, Any]]:
     for bus_id in _names(listing):
         text = files.read_text(os.path.join(listing, bus_id, "information")) or ""
         # The driver sets the value off with tabs and spaces: "Model: \t\t NVIDIA H200".
-        values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+        values = {
+            key.strip(): value.strip() for key, _dummy, value in (line.partition(":") for line in text.splitlines())
+        }
         minor = values.get("Device Minor", "")
         uuid = values.get("GPU UUID")
         found.append(

@@ -106,7 +106,7 @@ def fetch_all(
     failed = threading.Event()
 
     def report(package: Package) -> Callable[[int, Optional[int]], None]:
-        def note(have: int, _: Optional[int]) -> None:
+        def note(have: int, _total: Optional[int]) -> None:
             with guard:
                 sizes[package.url] = have
                 progress("fetch", sum(sizes.values()), total, "bytes", package.name)

@@ -112,7 +112,7 @@ def package_lines(packages: Mapping[str, Any]) -> List[str]:
     lines += [
         (item["name"], "~ %s %s → %s" % (item["name"], item["before"], item["after"])) for item in packages["changed"]
     ]
-    return [line for _, line in sorted(lines)]
+    return [line for _dummy, line in sorted(lines)]
 
 
 def _why_build(state: Optional[Mapping[str, Any]], current: Optional[Mapping[str, Any]], digest: str) -> str:

@@ -60,7 +60,7 @@ def ask_smi(arguments: List[str], limit: float = LIMIT) -> str:
         universal_newlines=True,
     )
     try:
-        answer, _ = child.communicate(timeout=limit)
+        answer = child.communicate(timeout=limit)[0]
     except subprocess.TimeoutExpired:
         # Not waited for: in uninterruptible sleep it would not end.
         child.kill()

@@ -40,7 +40,7 @@ def distributions(prefix: str) -> Dict[Tuple[str, str], Tuple[str, str]]:
     for folder in site_packages(prefix):
         for entry in os.listdir(folder):
             if entry.endswith(".dist-info"):
-                name, _, version = entry[: -len(".dist-info")].partition("-")
+                name, _dummy, version = entry[: -len(".dist-info")].partition("-")
                 found[(normal_name(name), version.lower())] = (folder, entry)
     return found
 

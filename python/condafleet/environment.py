@@ -12,6 +12,13 @@ from pathlib import Path
 ANSIBLE_COLLECTIONS = "~/.ansible/collections:/usr/share/ansible/collections"
 # Locks and specs stand beside an inventory; given the folder, Ansible would read them as inventories too.
 NO_INVENTORIES = ("^locks$", "^environments$")
+# What a fleet needs and Ansible does not do by itself, where the user's own settings say nothing of it:
+# variable, its value, and the places in an ansible.cfg that also set it.
+FLEET_DEFAULTS = (
+    ("ANSIBLE_FORKS", "50", (("defaults", "forks"),)),
+    ("ANSIBLE_PIPELINING", "True", (("connection", "pipelining"), ("ssh_connection", "pipelining"))),
+    ("ANSIBLE_SSH_RETRIES", "3", (("connection", "retries"), ("ssh_connection", "retries"))),
+)
 
 
 def environment(root: Path, outer: Mapping[str, str], cwd: Path) -> dict[str, str]:
@@ -24,6 +31,17 @@ def environment(root: Path, outer: Mapping[str, str], cwd: Path) -> dict[str, st
         # The groups that a run makes do not exist when no node needs them; that is no reason for a warning.
         "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore",
         "ANSIBLE_INVENTORY_IGNORE_REGEX": ignored(outer, cwd),
+        **fleet_defaults(outer, cwd),
+    }
+
+
+def fleet_defaults(outer: Mapping[str, str], cwd: Path) -> dict[str, str]:
+    """Return the settings for a fleet that the user has not set, in the environment or in ansible.cfg."""
+    config = ansible_config(outer, cwd)
+    return {
+        name: value
+        for name, value, places in FLEET_DEFAULTS
+        if not outer.get(name) and not any(setting(config, section, key) for section, key in places)
     }
 
 

@@ -29,7 +29,7 @@ def train(job, data):
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
     count = len(train_images)
 
-    for _ in range(job.epochs):
+    for _dummy in range(job.epochs):
         job.epoch_begins()
         model.train()
         # Kept as tensors until the epoch ends: reading a figure at each step would make the GPU wait.

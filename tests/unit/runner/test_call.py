@@ -191,3 +191,13 @@ def test_an_inventory_that_is_none(inventory: object, said: str) -> None:
         inventory_source(inventory)  # type: ignore[arg-type]
     assert said in caught.value.message
     assert "Next: " in caught.value.message
+
+
+def test_a_fleet_gets_forks_and_pipelining_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    outer = {"HOME": "/nowhere", "PATH": "/bin"}
+    found = environment.environment(Path("/ours"), outer, Path("/usr"))
+    assert (found["ANSIBLE_FORKS"], found["ANSIBLE_PIPELINING"], found["ANSIBLE_SSH_RETRIES"]) == ("50", "True", "3")
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nforks = 7\n[ssh_connection]\npipelining = False\n")
+    found = environment.environment(Path("/ours"), {**outer, "ANSIBLE_SSH_RETRIES": "0"}, tmp_path)
+    assert not {"ANSIBLE_FORKS", "ANSIBLE_PIPELINING", "ANSIBLE_SSH_RETRIES"} & set(found)
