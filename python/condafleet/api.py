@@ -15,6 +15,8 @@ from condafleet.inventory import Inventory, inventory_source
 from condafleet.results import FleetResult, Fold
 
 OnEvent = Callable[[Mapping[str, Any]], None]
+CONSEQUENCES = ("No inventory was parsed", "provided hosts list is empty")  # and no reasons: warnings to leave out
+REFUSED = (4, 5)  # ansible-playbook's exit statuses for files that it can't read, and for wrong options
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -139,27 +141,40 @@ def run_call(call: runner.Call, on_event: OnEvent | None = None) -> FleetResult:
     outcome = runner.run(call, take)
     refusal = fold.refusal()
     if outcome.stats is None:
-        raise _not_run(outcome)
+        raise _not_run(call, outcome, fold)
     result = fold.result(outcome.stats)
     if refusal is not None and not result.changed:
         raise refusal
-    if not result.hosts:
-        why = "; ".join(_plain(fold.warnings)) or "it names none"
-        where = call.inventory.argument or "as given"
-        raise InputError(
-            f"inventory: no host was found ({where}{', limit ' + call.limit if call.limit else ''}): {why}. "
-            "Accepted: an inventory with at least one host. Nothing was changed."
-        )
+    if not result.hosts or fold.asked:
+        raise _no_host(call, fold)
     return result
 
 
-def _not_run(outcome: runner.Outcome) -> RunError | InputError:
+def _no_host(call: runner.Call, fold: Fold) -> InputError:
+    """Return the error for an inventory without hosts, with what Ansible found wrong with it."""
+    said = (line.removeprefix("[WARNING]: ") for line in _plain(fold.warnings))
+    why = " ".join(line.rstrip(".") + "." for line in said if not line.startswith(CONSEQUENCES)) or "It names none."
+    where = call.inventory.argument or "as given"
+    return InputError(
+        f"inventory: no host was found ({where}{', limit ' + call.limit if call.limit else ''}): {why} "
+        "Accepted: an inventory with at least one host. Next: correct it (ansible-inventory -i PATH --graph shows "
+        "what Ansible reads), or copy inventories/example and name your nodes there. Nothing was changed."
+    )
+
+
+def _not_run(call: runner.Call, outcome: runner.Outcome, fold: Fold) -> RunError | InputError:
     """Return the error for a run that ended without stats: Ansible refused the call, or broke off."""
     lines = [line for line in _plain(outcome.tail) if line]
     errors = [line for line in lines if line.startswith(("ERROR", "[ERROR]"))] or lines[-3:]
     said = " ".join(dict.fromkeys(errors)) or "it said nothing"
     if "--limit" in said or "hosts to target" in said:
-        return InputError(f"limit: no host is left. Ansible said: {said}. Nothing was changed.")
+        return InputError(
+            f"limit: {call.limit} leaves no host of the inventory. Accepted: names of its hosts and groups, and "
+            "patterns of them. Next: correct it (ansible-inventory -i PATH --graph shows the names). "
+            "Nothing was changed."
+        )
+    if outcome.code in REFUSED and not fold.began:
+        return InputError(f"Ansible refused what it was given: {said.rstrip(".")}. Next: correct that. Nothing was changed.")
     how = "was killed" if outcome.code is None else f"ended with {outcome.code}"
     return RunError(f"ansible-playbook {how} before the end of its run. It said: {said}")
 
@@ -181,6 +196,7 @@ def _file(path: str | Path) -> Path:
     found = Path(path).expanduser().absolute()
     if not found.is_file():
         raise InputError(
-            f"extra_vars_files: {path} is not accepted. Accepted: a YAML or JSON file. Nothing was changed."
+            f"extra_vars_files: {path} is not accepted (there is no such file). Accepted: a YAML or JSON file with "
+            "variables. Next: correct the path. Nothing was changed."
         )
     return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.condafleet.core.plugins.module_utils.results import SCHEMA_VERSION, STATUSES
 from condafleet.errors import InputError
 
-SCHEMA_VERSION = 1
 HOST_KEYS = ("status", "message", "installation", "environments", "validation")
 
 
@@ -24,11 +25,32 @@ def load_report(path: str | Path) -> dict[str, Any]:
         raise _refuse(path, "it has no fleet and hosts")
     if data.get("schema_version") != SCHEMA_VERSION:
         raise _refuse(path, f"its schema_version is {data.get('schema_version')!r}")
-    for name, host in data["hosts"].items():
+    for why in _problems(data):
+        raise _refuse(path, why)
+    return data
+
+
+def _problems(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what a report lacks that every report has."""
+    for count in ("hosts", *STATUSES):
+        if not isinstance(report["fleet"].get(count), int):
+            yield f"fleet has no number of {count}"
+    for name, host in report["hosts"].items():
         missing = [key for key in HOST_KEYS if not isinstance(host, dict) or key not in host]
         if missing:
-            raise _refuse(path, f"host {name} has no {missing[0]}")
-    return data
+            yield f"host {name} has no {missing[0]}"
+        elif host["status"] not in STATUSES:
+            yield f"host {name} has the status {host['status']!r}"
+        else:
+            for part in ("environments", "validation"):
+                if not _mappings(host[part]):
+                    yield f"host {name} has malformed {part}"
+            if not all(_mappings(one.get("frameworks")) for one in host["validation"].values()):
+                yield f"host {name} has malformed validation"
+
+
+def _mappings(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
 
 
 def _refuse(path: str | Path, why: str) -> InputError:

@@ -24,6 +24,10 @@ CHECKS = (
 )
 
 
+# The task of the site's playbook that fails, on localhost, where an inventory has no host.
+ASK = "Ask for an inventory"
+
+
 @dataclass(frozen=True)
 class HostResult:
     """What came of one host. `task` and `message` say where and why, if it failed or could not be reached.
@@ -136,15 +140,18 @@ class Fold:
         self.data: dict[str, dict[str, Any]] = {}
         self.locks: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.began = False  # whether any task ended on any host
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Take one event."""
         kind, data = event.get("event"), event.get("event_data") or {}
-        if kind == "warning":
-            self.warnings.append(str(event.get("stdout") or ""))
+        # Until a playbook starts, ansible-runner hands on whatever Ansible says as "verbose".
+        if kind == "warning" or (kind == "verbose" and "[WARNING]" in str(event.get("stdout"))):
+            self.warnings.append(str(event["stdout"]))
         host, result = data.get("host"), data.get("res")
         if not host or not isinstance(result, Mapping):
             return
+        self.began = True
         if kind == "runner_on_failed" and not data.get("ignore_errors"):
             self.failures.append(_failure(data, result))
         elif kind == "runner_on_unreachable":
@@ -159,6 +166,11 @@ class Fold:
             handed = ((one.get("ansible_stats") or {}).get("data") or {}).get("condafleet")
             if isinstance(handed, Mapping):
                 self.data[host] = maker.merge(self.data.get(host, {}), handed)
+
+    @property
+    def asked(self) -> bool:
+        """Whether the playbook found no host, and asked for an inventory."""
+        return any(one.task == ASK for one in self.failures)
 
     def result(self, stats: Mapping[str, Any], now: datetime | None = None) -> FleetResult:
         """Return the result, by the stats with which the run ended."""
@@ -199,7 +211,7 @@ class Fold:
 
     def refusal(self) -> CondafleetError | None:
         """Return what was refused before anything was touched: None unless that is all that went wrong."""
-        if not self.failures or not all(one.action in CHECKS or one.host == "localhost" for one in self.failures):
+        if not self.failures or not all(one.action in CHECKS for one in self.failures):
             return None
         message = " ".join(dict.fromkeys(one.message for one in self.failures))
         return LockError(message) if all(one.action == LOCK for one in self.failures) else InputError(message)

@@ -46,7 +46,10 @@ def build(
 ) -> None:
     """Build a depot, and print the two lines that an inventory needs."""
     if embedded is None:
-        raise InputError("depot build: nothing says what to build. Accepted: --embedded DIR. Nothing was changed.")
+        raise InputError(
+            "depot build: nothing says what to build. Accepted: --embedded DIR. "
+            "Next: condafleet depot build --embedded DIR, where DIR is a new or empty folder. Nothing was changed."
+        )
     output = Output(json_file)
     output.prepare()
     with Progress(output.errors) as progress:
@@ -71,6 +74,7 @@ def build(
 
 def verify(directory: DirectoryArgument, sha256: Sha256Option = None, json_file: opt.JsonOption = None) -> None:
     """Check a depot, byte by byte; exit status 1 if it is not what its manifest says."""
+    existing(directory)
     output = Output(json_file)
     output.prepare()
     with Progress(output.errors) as progress:
@@ -88,7 +92,8 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 0,
 ) -> None:
-    """Serve a depot until Ctrl-C."""
+    """Serve a depot until Ctrl-C, which is its ordinary end: exit status 0."""
+    existing(directory)
     output = Output()
 
     def ready(url: str) -> None:
@@ -101,6 +106,7 @@ def serve(
 
 def show(directory: DirectoryArgument, json_file: opt.JsonOption = None) -> None:
     """List a depot."""
+    existing(directory)
     output = Output(json_file)
     output.prepare()
     found = depot.contents(directory)
@@ -112,6 +118,15 @@ def show(directory: DirectoryArgument, json_file: opt.JsonOption = None) -> None
         rows += [(kind, " ".join(filter(None, (one.name, one.version, one.build))), size(one.size)) for one in items]
     output.show(tables.listing(("kind", "what", "size"), rows))
     output.data({**asdict(found), "installers": [one.model_dump(mode="json") for one in found.installers]})
+
+
+def existing(directory: Path) -> None:
+    """Refuse a folder that is no depot: that is a wrong argument, and no damaged depot. Raises InputError."""
+    if not (directory / "manifest.json").exists():
+        raise InputError(
+            f"DIR: {directory} is no depot: it has no manifest.json. Accepted: the folder of a depot. "
+            f"Next: correct the path, or make one: condafleet depot build --embedded {directory}"
+        )
 
 
 def lines(url: str, sha256: str) -> str:

@@ -126,5 +126,6 @@ def _run(verb: str, inventory: str, given: dict[str, object], json_file: str | N
     show_diff = bool(given.get("diff")) or verb == "plan"
     with Progress(output.errors, verbosity=int(str(given["verbosity"])), diff=show_diff) as progress:
         result = function(inventory=opt.read_inventory(inventory), on_event=progress.event, **given)
-    output.result(result, verb)
-    raise typer.Exit(exit_code(result, verb, check=bool(given.get("check"))))
+    check = verb == "plan" or bool(given.get("check"))
+    output.result(result, verb, check=check)
+    raise typer.Exit(exit_code(result, verb, check=check))

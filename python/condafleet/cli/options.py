@@ -59,7 +59,7 @@ def read_extra_vars(values: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         else:
             raise InputError(
                 f"--extra-vars: {value!r} is not accepted. Accepted: KEY=VALUE, or @FILE with YAML or JSON. "
-                "Nothing was changed."
+                "Next: write for example -e validation_enabled=false. Nothing was changed."
             )
     return variables, files
 

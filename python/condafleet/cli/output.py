@@ -49,12 +49,14 @@ class Output:
                 "Nothing was changed."
             ) from error
 
-    def result(self, result: FleetResult, verb: str) -> None:
-        """Show the result of a run."""
+    def result(self, result: FleetResult, verb: str, *, check: bool = False) -> None:
+        """Show the result of a run; of one that changed nothing (`check`), what it would have changed."""
         report = result.report()
         notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
         if verb == "status":
             notes.update({name: tables.stand(host) for name, host in result.hosts.items() if host.status == "ok"})
+        if check and verb != "lock":
+            notes.update({name: tables.planned(result.hosts[name]) for name in result.changed})
         if verb == "lock":
             self.show(tables.locks(result.locks))
             report = {"schema_version": 1, "locks": dict(result.locks)}

@@ -34,13 +34,24 @@ def hosts(report: Mapping[str, Any], notes: Mapping[str, str]) -> Table:
 
 
 def stand(host: HostResult) -> str:
-    """Return how a host stands, and what differs beside its environments."""
+    """Return how a host stands, and what differs."""
+    changes = planned(host)
+    return f"{host.state}: {changes}" if changes else host.state
+
+
+def planned(host: HostResult) -> str:
+    """Return what is to be done on a host, in one line; nothing where it is as declared."""
     plan = host.data.get("plan") or {}
     changes = [str(change["what"]) for part in ("installation", "shells") for change in plan.get(part) or ()]
     changes += [
         f"{name}: {one['why']}" for name, one in host.environments.items() if one["why"] and one["state"] != "ok"
     ]
-    return f"{host.state}: {'; '.join(changes)}" if changes else host.state
+    changes += [
+        f"validate {name} with {framework}: {why}"
+        for name, frameworks in sorted((plan.get("validation") or {}).items())
+        for framework, why in sorted(frameworks.items())
+    ]
+    return "; ".join(changes)
 
 
 def _environments(environments: Mapping[str, Any]) -> str:

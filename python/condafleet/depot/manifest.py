@@ -130,7 +130,8 @@ def parse(raw: bytes, location: str) -> Manifest:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DepotError(
             f"The manifest of the depot {location} is damaged or of an unknown kind: {where}: {first['msg']}. "
-            "Accepted: schema_version 1. Next step: `condafleet depot build` again, or point to another depot."
+            "Accepted: schema_version 1. Next step: `condafleet depot build --embedded DIR` again, "
+            "or point to another depot."
         ) from None
     manifest._location = location
     manifest._sha256 = hashlib.sha256(raw).hexdigest()
@@ -145,7 +146,7 @@ def read(directory: Path) -> Manifest:
     except OSError as problem:
         raise DepotError(
             f"No depot in {directory}: {path} cannot be read ({problem.strerror}). "
-            f"Next step: condafleet depot build {directory}"
+            f"Next step: condafleet depot build --embedded {directory}"
         ) from None
     return parse(raw, str(directory))
 
@@ -177,7 +178,7 @@ def _read_local(base: str) -> bytes:
     except OSError as problem:
         raise DepotError(
             f"No depot at {base}: {path} cannot be read ({problem.strerror}). Next step: "
-            "check the path, or make one with `condafleet depot build`."
+            "check the path, or make one with `condafleet depot build --embedded DIR`."
         ) from None
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from condafleet import api
 from condafleet.collection import collection_root
+from condafleet.results import ASK
 
 PLAYBOOKS = collection_root() / "ansible_collections/condafleet/core/playbooks"
 
@@ -18,6 +19,11 @@ def plan_task(name: str) -> Any:
     tasks = [task for play in plays for task in play.get("tasks") or () if "condafleet.core.plan" in task]
     assert len(tasks) == 1
     return tasks[0]["condafleet.core.plan"]
+
+
+def test_the_task_that_asks_for_an_inventory_is_known_by_its_name() -> None:
+    plays = yaml.safe_load((PLAYBOOKS / "site.yml").read_text(encoding="utf-8"))
+    assert [task["name"] for task in plays[0]["tasks"] if plays[0]["hosts"] == "localhost"] == [ASK]
 
 
 def test_status_compares_by_the_very_same_plan() -> None:

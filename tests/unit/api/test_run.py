@@ -148,8 +148,14 @@ def test_a_playbook_that_is_not_there() -> None:
 
 
 def test_a_limit_that_leaves_nobody(play: Path) -> None:
-    with pytest.raises(InputError, match="limit: no host is left"):
+    with pytest.raises(InputError, match=r"^limit: b leaves no host of the inventory\. Accepted: "):
         run_call(build_call(str(play), ["a"], {"limit": "b"}))
+
+
+def test_a_file_of_variables_that_is_none(play: Path, tmp_path: Path) -> None:
+    (tmp_path / "vars.yml").write_text("- 1\n")
+    with pytest.raises(InputError, match=r"^Ansible refused what it was given: .*vars\.yml"):
+        run_call(build_call(str(play), ["a"], {"extra_vars_files": [tmp_path / "vars.yml"]}))
 
 
 def test_an_inventory_without_hosts(play: Path, tmp_path: Path) -> None:
@@ -157,6 +163,8 @@ def test_an_inventory_without_hosts(play: Path, tmp_path: Path) -> None:
     path.write_text("all:\n  hosts: {unclosed\n")
     with pytest.raises(InputError, match=r"inventory: no host was found .*hosts\.yml"):
         run_call(build_call(str(play), path, {}))
+    with pytest.raises(InputError, match=r"inventory: no host was found .*Unable to parse .*hosts\.yml"):
+        condafleet.plan(inventory=path)
 
 
 def test_locks_beside_the_inventory_are_not_read_as_one(play: Path, tmp_path: Path, local: dict[str, Any]) -> None:

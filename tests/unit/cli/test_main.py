@@ -80,10 +80,19 @@ def test_a_traceback_only_when_asked_for(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_no_depot_is_one_line_and_status_1(tmp_path: Path) -> None:
-    done = condafleet("depot", "list", str(tmp_path))
+@pytest.mark.parametrize("verb", ["list", "verify", "serve"])
+def test_no_depot_is_one_line_and_status_2(tmp_path: Path, verb: str) -> None:
+    done = condafleet("depot", verb, str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"condafleet: DIR: {tmp_path} is no depot: it has no manifest.json. Accepted: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_depot_is_one_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    done = condafleet("depot", "verify", str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr.startswith("condafleet: No depot in ")
+    assert "is damaged or of an unknown kind" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

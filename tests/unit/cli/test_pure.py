@@ -133,6 +133,19 @@ def test_how_a_host_stands() -> None:
     assert tables.stand(part) == "behind: bash; e: w"
 
 
+def test_what_is_planned_for_a_host() -> None:
+    assert tables.planned(host()) == ""
+    unproven = HostResult("n", "changed", data={"plan": {"validation": {"e": {"torch": "it never ran"}}}})
+    assert tables.planned(unproven) == "validate e with torch: it never ran"
+
+
+def test_a_plan_says_what_would_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().result(fleet(host("changed", action="build"), host()), "plan", check=True)
+    assert "e: w" in capsys.readouterr().out
+    Output().result(fleet(host("changed", action="build"), host()), "provision")
+    assert "e: w" not in capsys.readouterr().out
+
+
 def test_verdicts_with_their_figures() -> None:
     line = text_of(tables.validation(fleet(host("ok", "PASS")).report())).splitlines()[1]
     assert line.split() == ["n0", "e", "torch", "PASS", "0.9800", "1,234"]
@@ -230,6 +243,9 @@ def test_a_report_that_can_not_be_written_is_said_first(tmp_path: Path) -> None:
         Output(str(tmp_path / "file/report.json")).prepare()
 
 
+PART = {"status": "ok", "message": None, "installation": {}, "environments": {}, "validation": {}}
+
+
 def test_a_saved_report_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     report = fleet(host("ok", "PASS")).report()
@@ -244,12 +260,16 @@ def test_a_saved_report_is_read_back(tmp_path: Path) -> None:
         ("{", "it is no JSON"),
         ("[]", "it has no fleet and hosts"),
         ('{"fleet": {}, "hosts": {}, "schema_version": 2}', "its schema_version is 2"),
-        ('{"fleet": {}, "hosts": {"a": {"status": "ok"}}, "schema_version": 1}', "host a has no message"),
+        ('{"fleet": {}, "hosts": {}, "schema_version": 1}', "fleet has no number of hosts"),
+        ({"a": {"status": "ok"}}, "host a has no message"),
+        ({"a": {**PART, "status": "odd"}}, "host a has the status 'odd'"),
+        ({"a": {**PART, "environments": {"e": 1}}}, "host a has malformed environments"),
+        ({"a": {**PART, "validation": {"e": {}}}}, "host a has malformed validation"),
     ],
 )
-def test_a_file_that_is_no_report(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_no_report(tmp_path: Path, text: str | dict[str, Any], said: str) -> None:
     path = tmp_path / "report.json"
-    path.write_text(text)
+    path.write_text(text if isinstance(text, str) else json.dumps({**fleet().report(), "hosts": text}))
     with pytest.raises(InputError) as caught:
         load_report(path)
     assert said in caught.value.message
