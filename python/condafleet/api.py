@@ -166,7 +166,7 @@ def _not_run(call: runner.Call, outcome: runner.Outcome, fold: Fold) -> RunError
     """Return the error for a run that ended without stats: Ansible refused the call, or broke off."""
     lines = [line for line in _plain(outcome.tail) if line]
     errors = [line for line in lines if line.startswith(("ERROR", "[ERROR]"))] or lines[-3:]
-    said = " ".join(dict.fromkeys(errors)) or "it said nothing"
+    said = " ".join(dict.fromkeys(errors)).rstrip(".") or "it said nothing"
     if "--limit" in said or "hosts to target" in said:
         return InputError(
             f"limit: {call.limit} leaves no host of the inventory. Accepted: names of its hosts and groups, and "
@@ -174,7 +174,7 @@ def _not_run(call: runner.Call, outcome: runner.Outcome, fold: Fold) -> RunError
             "Nothing was changed."
         )
     if outcome.code in REFUSED and not fold.began:
-        return InputError(f"Ansible refused what it was given: {said.rstrip(".")}. Next: correct that. Nothing was changed.")
+        return InputError(f"Ansible refused what it was given: {said}. Next: correct that. Nothing was changed.")
     how = "was killed" if outcome.code is None else f"ended with {outcome.code}"
     return RunError(f"ansible-playbook {how} before the end of its run. It said: {said}")
 
