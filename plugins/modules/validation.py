@@ -205,6 +205,51 @@ result:
     job_digest:
       description: Digest over scripts, data and schedule.
       type: str
+    schema_version:
+      description: The version of this structure.
+      type: int
+    environment:
+      description: The environment's name.
+      type: str
+    framework:
+      description: What was trained with.
+      type: str
+    started:
+      description: When, UTC in ISO 8601.
+      type: str
+    ended:
+      description: When, UTC in ISO 8601.
+      type: str
+    seconds:
+      description: How long it all took.
+      type: float
+    training_seconds:
+      description: How long the epochs took.
+      type: float
+    images_per_second_of:
+      description: What C(images_per_second) was taken over.
+      type: str
+    train_images:
+      description: How many images were trained with.
+      type: int
+    test_images:
+      description: How many images were tested with.
+      type: int
+    batch_size:
+      description: Images per step.
+      type: int
+    seed:
+      description: The seed.
+      type: int
+    least_accuracy:
+      description: The share that was asked for.
+      type: float
+    native_weights:
+      description: Path, sha256 and format of the weights in the framework's own form.
+      type: dict
+    log:
+      description: Path of all that the training printed.
+      type: str
 would_run:
   description: Why the job ran, or in check mode would run; null where the stored result holds.
   returned: success
