@@ -10,48 +10,20 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
+import engine
+import fleet as containers
+import images
 import pytest
+from installs import ROOT, environment, install, new_venv, pip_cache, run
 
-ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "integration" / "smoke.yml"
 PARTS = ("plugins/", "roles/", "playbooks/")
-sys.path.insert(0, str(ROOT / "tests" / "containers"))
-
-import engine  # noqa: E402
-import fleet as containers  # noqa: E402
-import images  # noqa: E402
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-
-
-def environment(home: Path) -> dict[str, str]:
-    """What a new user would have: no Ansible setting, no Python path, a home without collections."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON", "MOLECULE_"))
-    }
-    kept.pop("VIRTUAL_ENV", None)
-    return {
-        **kept,
-        "HOME": str(home),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-    }
-
-
-def run(command: Sequence[object], cwd: Path, home: Path, **more: str) -> str:
-    """Run to success; a failure shows all that was said."""
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env={**environment(home), **more},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}: rc {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def play(python: Path, cwd: Path, home: Path, *words: object, **more: str) -> str:
@@ -75,17 +47,6 @@ def refuses_without_inventory(python: Path, cwd: Path, home: Path) -> bool:
     return done.returncode != 0 and "inventory: none was given" in done.stdout.replace("\n", " ") + done.stderr
 
 
-def new_venv(folder: Path) -> Path:
-    """A virtual environment that sees this one's libraries, but not this one's condafleet; returns its python.
-
-    The libraries come by a path line: `.pth` files in that folder, such as an editable install's, are then not read.
-    """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], timeout=120, check=True)
-    site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return folder / "bin" / "python"
-
-
 def shipped() -> set[str]:
     """What Git tracks of the collection's parts, or would once it is added."""
     listed = subprocess.run(
@@ -99,29 +60,11 @@ def shipped() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
 def tarball(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     folder = tmp_path_factory.mktemp("galaxy")
     run([sys.executable, "-m", "ansible", "galaxy", "collection", "build", ROOT, "--output-path", folder], folder, home)
     (built,) = folder.glob("condafleet-core-*.tar.gz")
     return built
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run([sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], folder, home, **pip_cache())
-    (built,) = folder.glob("condafleet-*.whl")
-    return built
-
-
-def pip_cache() -> dict[str, str]:
-    """The user's cache, so that a home of its own does not mean to download again."""
-    return {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(images.CACHE.parent / "pip")}
 
 
 def test_clone(home: Path) -> None:
@@ -148,7 +91,7 @@ def test_tarball_holds_what_git_tracks(tarball: Path) -> None:
 
 def test_wheel(wheel: Path, home: Path, tmp_path: Path) -> None:
     python = new_venv(tmp_path / "venv")
-    run([sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel], tmp_path, home)
+    install(wheel, python, tmp_path, home)
     output = play(python, tmp_path, home, SMOKE)
     (place,) = places(output)
     assert place.is_relative_to(tmp_path / "venv")

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from installs import depot_path
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 
 pytestmark = pytest.mark.integration
 
-REPO = Path(__file__).parents[2]
 CONDA_PACKAGES = ("python", "pip", "setuptools", "wheel", "packaging")
 WHEEL = "six"
 # Waits for a file, then does for the first time what a job may do late: import, open a data file, start a worker.
@@ -43,13 +43,6 @@ if __name__ == "__main__":
     mine = [six.__file__, sqlite3.__file__, sys.prefix, sysconfig.get_path("purelib"), child.stdout.strip()]
     print(json.dumps({"job": mine, "worker": worker}), flush=True)
 """
-
-
-def depot_path() -> Path | None:
-    said = os.environ.get("CONDAFLEET_TEST_DEPOT")
-    noted = REPO / "build" / "DEPOT_PATH"
-    path = Path(said) if said else Path(noted.read_text().strip()) if noted.is_file() else None
-    return path if path and (path / "manifest.json").is_file() else None
 
 
 DEPOT = depot_path()
