@@ -37,13 +37,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--slow-rounds", type=int, default=3, help="rounds that include the slow variants (default 3)")
     parser.add_argument("--only", action="append", default=[], choices=names, help="these variants (and three pings)")
+    parser.add_argument("--keep", action="store_true", help="leave the containers for the next call")
     options = parser.parse_args(argv)
     if min(options.nodes, options.rounds, options.slow_rounds) < 1:
         parser.error("--nodes, --rounds, --slow-rounds: 1 or more")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the containers go also when a time limit ends this
     say = converged.progress(time.monotonic())
     result = converged.run(
-        options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, say
+        options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, options.keep, say
     )
     target = converged.OUT / "converged.json"
     target.parent.mkdir(parents=True, exist_ok=True)

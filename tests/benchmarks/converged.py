@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ FORKS = 10
 YARDSTICK = "three_pings"
 PREPARE_LIMIT = 1500  # seconds; ten nodes that install and build at once on two cores
 RUN_LIMIT = 600
+TRIES = 3  # a connection that breaks on a busy machine costs its run, not the benchmark; the result tells of each
 
 OURS = {
     "miniconda_distribution": "embedded",
@@ -103,6 +105,7 @@ class Bench:
         self.hosts = list(nodes.nodes)
         self.say = say
         self.cgroups = fleet.cgroups(nodes)
+        self.discarded: list[dict[str, Any]] = []
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -144,6 +147,23 @@ class Bench:
                 f"{variant.name}: not a run of a converged fleet: {left} (logs: {OUT / 'logs'})"
             )
 
+    def measured(self, variant: Variant, number: int) -> measure.Sample:
+        """One sample that counts."""
+        attempt = 0
+        while True:
+            attempt += 1
+            log = f"{variant.name}-{number}" + (f"-try{attempt}" if attempt > 1 else "")
+            try:
+                sample, words = self.play(variant, log, RUN_LIMIT)
+            except measure.UnreachableError as error:
+                if attempt == TRIES:
+                    raise
+                self.discarded.append({"variant": variant.name, "round": number, "why": "unreachable", "log": log})
+                self.say(f"once more: {error}")
+            else:
+                self.assert_converged(variant, words)
+                return sample
+
     def rounds(self, variants: list[Variant], rounds: int, slow_rounds: int) -> dict[str, list[dict[str, float]]]:
         """Measure all variants in turn, round by round; slow ones in the first rounds only."""
         samples: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in variants}
@@ -151,22 +171,25 @@ class Bench:
             for variant in variants:
                 if variant.slow and number > slow_rounds:
                     continue
-                sample, words = self.play(variant, f"{variant.name}-{number}", RUN_LIMIT)
-                self.assert_converged(variant, words)
+                sample = self.measured(variant, number)
                 samples[variant.name].append({"round": number, **asdict(sample)})
                 self.say(f"round {number}/{rounds}: {variant.name} {sample.wall_s:.1f} s")
         return samples
 
 
 def run(
-    count: int, rounds: int, slow_rounds: int, depot: Path, only: list[str], say: Callable[[str], None]
+    count: int, rounds: int, slow_rounds: int, depot: Path, only: list[str], keep: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The whole benchmark, on nodes of its own; returns its result."""
     variants = [one for one in VARIANTS if not only or one.name in (*only, YARDSTICK)]
     manifest = json.loads((depot / "manifest.json").read_text(encoding="utf-8"))
     began, load_before = datetime.now(UTC), os.getloadavg()
     say(f"starting {count} containers")
-    with fleet.make(count, depot) as nodes:
+    nodes = fleet.make(count, depot)
+    with contextlib.ExitStack() as stack:
+        if not keep:
+            stack.callback(nodes.down)
+        nodes.up()
         settings = nodes.inventory.parent / "group_vars" / "all.yml"
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(yaml.safe_dump({**OURS, **peer_variables(manifest, nodes.depot_url)}), encoding="utf-8")
@@ -194,6 +217,7 @@ def run(
             "strategy": "linear", "rounds": rounds, "slow_rounds": slow_rounds, "yardstick": YARDSTICK,
         },
         "prepared": prepared,
+        "discarded": bench.discarded,
         "variants": {
             variant.name: {
                 "what": variant.what,

@@ -19,10 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+UNREACHABLE = 4  # what ansible-playbook returns where no task failed but a connection
 
 
 class BenchmarkError(RuntimeError):
     """A run that can't be counted; the text says which and where its words are."""
+
+
+class UnreachableError(BenchmarkError):
+    """A run in which a connection broke; another try may do."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ def measure(command: list[str], env: dict[str, str], log: Path, cgroups: list[Pa
         controller = children_seconds() - controller_before
         nodes = sum(cpu_seconds(group) for group in cgroups) - nodes_before
     if rc != 0:
-        raise BenchmarkError(f"{' '.join(command)}: rc {rc}; its words are in {log}")
+        raise (UnreachableError if rc == UNREACHABLE else BenchmarkError)(
+            f"{' '.join(command)}: rc {rc}; its words are in {log}"
+        )
     return Sample(round(wall, 3), round(controller, 3), round(nodes, 3), round(load, 2))
 
 
