@@ -21,13 +21,13 @@ def exit_code(result: FleetResult, verb: str, *, check: bool = False) -> int:
 
     A failed node says more than one that could not be reached, and both say more than a verdict of the validation.
     """
-    if any(not _failed_validation(result.hosts[name]) for name in result.failed):
+    if any(not _not_valid(result.hosts[name]) for name in result.failed):
         return NODE_FAILED
     if result.unreachable:
         return UNREACHABLE
     if result.failed:
         return NOT_VALID
-    if verb in ("provision", "validate") and any(_bad(host.validation) for host in result.hosts.values()):
+    if verb in ("provision", "validate") and any(map(_not_valid, result.hosts.values())):
         return NOT_VALID
     if verb == "status" and any(host.state != "ok" for host in result.hosts.values()):
         return STALE
@@ -43,13 +43,10 @@ def error_code(error: CondafleetError) -> int:
     return BAD_INPUT if isinstance(error, InputError | LockError) else NODE_FAILED
 
 
-def _failed_validation(host: HostResult) -> bool:
-    """Say whether a host failed because of a verdict of this run (and not of one that was stored before)."""
-    return _bad(HostResult(host.name, "failed", data={"validation": host.data.get("validation", {})}).validation)
-
-
-def _bad(validation: dict[str, dict[str, object]]) -> bool:
-    return any(one["verdict"] in BAD_VERDICTS for one in validation.values())
+def _not_valid(host: HostResult) -> bool:
+    """Say whether this run gave a host a bad verdict; one that was stored before does not count."""
+    fresh = HostResult(host.name, host.status, data={"validation": host.data.get("validation", {})})
+    return any(one["verdict"] in BAD_VERDICTS for one in fresh.validation.values())
 
 
 def _unlocked(result: FleetResult) -> bool:

@@ -29,6 +29,17 @@ def host(status: Status = "ok", verdict: str | None = None, action: str = "none"
     return HostResult("n", status, "because" if bad else None, "Do it" if bad else None, data)
 
 
+def stored_failure() -> HostResult:
+    """Return a host with a bad verdict from an earlier run, in a run that validated nothing."""
+    observed = {
+        "environments": {"e": {"kind": "link", "generation": "g"}},
+        "validations": {"e": {"torch": {"verdict": "FAIL", "generation": "g"}}},
+    }
+    found = HostResult("n", "ok", data={"observed": observed, **host().data})
+    assert found.validation["e"]["verdict"] == "FAIL"
+    return found
+
+
 def fleet(*hosts: HostResult, **more: Any) -> FleetResult:
     named = {f"n{number}": one for number, one in enumerate(hosts)}
     return FleetResult(named, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", **more)
@@ -48,6 +59,7 @@ def fleet(*hosts: HostResult, **more: Any) -> FleetResult:
         ("validate", fleet(host("failed", "ERROR")), False, 5),
         ("validate", fleet(host("ok", "ERROR")), False, 5),
         ("validate", fleet(host("ok", "SKIP"), host("ok", "PASS")), False, 0),
+        ("provision", fleet(stored_failure()), False, 0),
         ("status", fleet(host(action="build")), False, 3),
         ("status", fleet(host()), False, 0),
         ("environments", fleet(host(action="build")), False, 0),
