@@ -6,12 +6,24 @@ import hashlib
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from condafleet.depot import channel, condasrc, cpython, dataset, installer, interpreter, manifest, pip, simple, wheel
+from condafleet.depot import (
+    channel,
+    condasrc,
+    cpython,
+    dataset,
+    installer,
+    interpreter,
+    manifest,
+    pip,
+    place,
+    simple,
+    wheel,
+)
 from condafleet.depot.cache import LOCK_LIMIT, Progress, Store, default_cache_dir, exclusive
 from condafleet.depot.condapkg import Package
 from condafleet.depot.condapkg import write as write_package
@@ -19,18 +31,13 @@ from condafleet.depot.files import link_or_copy, megabytes, sha256_of
 from condafleet.depot.interpreter import Interpreter
 from condafleet.depot.pins import Pins
 from condafleet.depot.pins import load as load_pins
+from condafleet.depot.place import DepotSummary
 from condafleet.errors import DepotError, InputError
 from condafleet.version import __version__
 
 DEFAULT_FRAMEWORKS = ("torch", "tensorflow", "keras")
 BATCH = 8
 """Wheels fetched by one pip call: an interrupted build loses at most these."""
-ROOM = 3 << 30
-"""Bytes that a first build may need beside what is cached: wheels once as pip keeps them, once as the cache does."""
-KEPT = 3
-"""Finished depots that stay in the cache."""
-UNFINISHED = ".condafleet-unfinished"
-"""Stands in a folder that is being made a depot."""
 # What decides about the bytes of a depot; readers of depots (verify, serve, contents) do not.
 BUILDERS = (
     "bootstrap.py",
@@ -51,18 +58,6 @@ BUILDERS = (
     "wheel.py",
     "shell/*",
 )
-
-
-@dataclass(frozen=True)
-class DepotSummary:
-    """A depot that was built: `bytes` is the size of its `files` files, `manifest_sha256` is what a controller pins."""
-
-    path: Path
-    manifest_sha256: str
-    kind: str
-    platform: str
-    files: int
-    bytes: int
 
 
 def build_embedded(
@@ -88,7 +83,7 @@ def build_embedded(
     pins, found = load_pins(), interpreter.current()
     _check_frameworks(frameworks, pins)
     directory = Path(directory).absolute()
-    _check_directory(directory)
+    place.check_directory(directory)
     interpreter.check(found, accepted=pins.pythons)
     root = (cache_dir or default_cache_dir()).absolute() / "depot"
     try:
@@ -97,11 +92,11 @@ def build_embedded(
             store.sweep()
             key = inputs_digest(found, frameworks)
             finished = root / "finished" / key
-            if not _is_whole(finished):
-                _check_room(root)
+            if not place.is_whole(finished):
+                place.check_room(root)
                 Builder(store, pins, found, tuple(frameworks), tell).build(finished)
-            _prune(root, keep=finished)
-            return _fill(directory, finished, tell)
+            place.prune(root, keep=finished)
+            return place.fill(directory, finished, tell)
     except OSError as problem:
         raise DepotError(
             f"The depot could not be built: {problem}. Next step: make room or correct the permissions "
@@ -122,79 +117,6 @@ def _check_frameworks(frameworks: Sequence[str], pins: Pins) -> None:
     unknown = sorted(set(frameworks) - set(pins.frameworks))
     if unknown:
         raise InputError(f"frameworks: {', '.join(unknown)} is not known here. Accepted: {', '.join(pins.frameworks)}.")
-
-
-def _check_directory(directory: Path) -> None:
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise InputError(f"directory: {directory} is not a folder. Next step: name a new or empty folder.")
-    if not any(directory.iterdir()) or (directory / UNFINISHED).is_dir():
-        return
-    try:
-        kind = manifest.read(directory).kind
-    except DepotError:
-        kind = ""
-    if kind != "embedded":
-        raise InputError(
-            f"directory: {directory} holds something that is not an embedded depot, and is left as it is. "
-            "Accepted: a missing or empty folder, or an embedded depot (it is replaced). "
-            "Next step: name another folder."
-        )
-
-
-def _check_room(root: Path) -> None:
-    free = shutil.disk_usage(root).free
-    if free < ROOM:
-        raise DepotError(
-            f"{root} has {megabytes(free)} free; a first build may need {megabytes(ROOM)}. "
-            "Next step: make room, or name another cache folder (XDG_CACHE_HOME)."
-        )
-
-
-def _is_whole(finished: Path) -> bool:
-    """Whether a finished depot in the cache still is what its manifest says."""
-    try:
-        entries = manifest.read(finished).files
-        return all(sha256_of(finished / name) == entry.sha256 for name, entry in entries.items())
-    except (DepotError, OSError):
-        return False
-
-
-def _prune(root: Path, *, keep: Path) -> None:
-    """Drop all but the newest finished depots, and the packages and installers that only those held."""
-    others = [path for path in keep.parent.iterdir() if path != keep]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in others[KEPT - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
-    for kind in ("packages", "installers"):
-        for artefact in (root / kind).glob("*/[!.]*"):
-            if artefact.stat().st_nlink == 1:  # no depot holds a hard link to it
-                shutil.rmtree(artefact.parent, ignore_errors=True)
-
-
-def _fill(directory: Path, finished: Path, tell: Progress) -> DepotSummary:
-    """Put the finished depot into DIRECTORY. The manifest comes last: without it, a folder is no depot.
-
-    Only folders that belong to an embedded depot are replaced; whatever else lies there stays.
-    """
-    made = manifest.read(finished)
-    summary = DepotSummary(directory, made.sha256, made.kind, made.platform, len(made.files), made.bytes)
-    fresh = directory / UNFINISHED
-    shutil.rmtree(fresh, ignore_errors=True)
-    for name in made.files:
-        link_or_copy(finished / name, fresh / name)
-    (directory / manifest.NAME).unlink(missing_ok=True)
-    for part in sorted(path.name for path in fresh.iterdir()):
-        if (directory / part).exists():
-            (directory / part).rename(fresh / f"former-{part}")
-        (fresh / part).rename(directory / part)
-    partial = fresh / manifest.NAME
-    shutil.copyfile(finished / manifest.NAME, partial)
-    partial.rename(directory / manifest.NAME)
-    shutil.rmtree(fresh)
-    tell(f"depot ready: {directory}, {summary.files} files, {megabytes(summary.bytes)}")
-    return summary
 
 
 class Builder:

@@ -22,6 +22,7 @@ from condafleet.depot import (
     interpreter,
     manifest,
     pip,
+    place,
     verify,
 )
 from condafleet.depot.build import Builder
@@ -187,7 +188,7 @@ def test_an_interrupted_filling_is_no_depot_and_can_be_repeated(
 ) -> None:
     target = tmp_path / "a"
     with monkeypatch.context() as patched:
-        patched.setattr(build.shutil, "copyfile", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(place.shutil, "copyfile", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             build_embedded(target, cache_dir=tmp_path / "cache")
     with pytest.raises(DepotError, match="No depot in"):
@@ -203,7 +204,7 @@ def test_only_the_newest_finished_depots_are_kept(
         monkeypatch.setattr(build, "inputs_digest", lambda found, frameworks, number=number: f"digest{number}")
         build_embedded(tmp_path / "a", cache_dir=tmp_path / "cache")
     kept = {path.name for path in (tmp_path / "cache/depot/finished").iterdir()}
-    assert len(kept) == build.KEPT
+    assert len(kept) == place.KEPT
     assert "digest4" in kept
     assert not list((tmp_path / "cache/depot/packages").iterdir()), "no depot holds these"
 
@@ -228,7 +229,7 @@ def test_unknown_frameworks_are_refused(quick: list[str], tmp_path: Path) -> Non
 def test_a_full_disk_is_said_before_anything_is_fetched(
     quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "ROOM", 1 << 80)
+    monkeypatch.setattr(place, "ROOM", 1 << 80)
     with pytest.raises(DepotError, match="free; a first build may need"):
         build_embedded(tmp_path / "a", cache_dir=tmp_path / "cache")
     assert quick == []
