@@ -250,10 +250,13 @@ def chosen(request: Request) -> Optional[str]:
 
 def put_link(link: str, target: str) -> None:
     """Make the link, or move it, in one step. FleetError where a folder came in between."""
+    folder = os.path.dirname(link)
     try:
-        os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+            os.chmod(folder, 0o755)  # noqa: S103 - users pass through it, whatever the umask of whoever runs this
         # A name that conda does not list, and that another attempt of this host has left at most once.
-        temporary = os.path.join(os.path.dirname(link), ".condafleet-" + os.path.basename(link))
+        temporary = os.path.join(folder, ".condafleet-" + os.path.basename(link))
         files.remove_quietly(temporary)
         os.symlink(target, temporary)
         os.replace(temporary, link)
@@ -276,14 +279,18 @@ def draft_of(request: Request) -> Optional[Dict[str, Any]]:
 
 
 def remove_unfinished(request: Request) -> List[str]:
-    """Remove what attempts that were cut short have left of this environment; only what no process uses."""
+    """Remove what attempts that were cut short have left of this environment; only what no process uses.
+
+    What users reach by the link stays, also where its receipt was lost: the switch to the new one comes later.
+    """
     removed = []
+    reached = os.path.realpath(request.link())
     for name in gen.list_names(request.root):
         parsed = gen.parse_name(name[: -len(".removing")] if name.endswith(".removing") else name)
         path = request.path(name)
         if not parsed or parsed.environment != request.name or os.path.islink(path) or gen.read_receipt(path):
             continue
-        if not users_of(path):
+        if os.path.realpath(path) != reached and not users_of(path):
             remove_tree(path)
             removed.append(name)
     return removed

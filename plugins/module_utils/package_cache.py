@@ -28,6 +28,7 @@ UNPACKED = 4
 def ensure_root(root: str) -> bool:
     """The folders below ROOT with their modes; True where something had to be done."""
     changed = False
+    refuse_foreign_root(root)
     for name, mode in [("", 0o755)] + [(name, 0o755) for name in OPEN] + [(name, 0o700) for name in PRIVATE]:
         path = os.path.join(root, name) if name else root
         if not os.path.isdir(path):
@@ -43,6 +44,17 @@ def ensure_root(root: str) -> bool:
             os.chmod(path, mode)
             changed = True
     return changed
+
+
+def refuse_foreign_root(root: str) -> None:
+    """FleetError where ROOT is some user's: they could change what all others, and root, run from it."""
+    owner = os.stat(root).st_uid if os.path.isdir(root) else 0
+    if owner not in (0, os.geteuid()):
+        raise FleetError(
+            "environments_root: %s belongs to user %d, who could change what others run from it. Accepted: a folder "
+            "of root or of the user that Ansible works as, or none yet. Next: choose another, or run as that user. "
+            "Nothing was changed." % (root, owner)
+        )
 
 
 @contextlib.contextmanager

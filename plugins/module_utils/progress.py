@@ -65,8 +65,10 @@ def progress_file(root: str, job: Optional[str]) -> Optional[str]:
 def node_lock(root: str, what: str, timeout: float = 60.0, pause: float = 0.5) -> Iterator[None]:
     """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holder ends."""
     path = os.path.join(root, "lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    # Not even readable by others: whoever can open it could hold it for ever.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        os.fchmod(descriptor, 0o600)
         deadline = time.monotonic() + timeout
         while True:
             try:

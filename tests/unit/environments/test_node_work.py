@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,27 @@ def test_building_without_a_conda_says_what_to_install(request_: states.Request)
     request_.digest = "b" * 64
     with pytest.raises(FleetError, match=r"there is no conda at .*conda/bin/conda\. Next: install it first"):
         states.built(request_)
+
+
+def test_what_users_reach_stays_though_its_receipt_was_lost(request_: states.Request, tmp_path: Path) -> None:
+    states.current(request_)
+    current = tmp_path / "root" / "generations" / "x-aaaaaaaaaaaa-1"
+    (current / ".condafleet.json").unlink()
+    assert states.remove_unfinished(request_) == ["x-aaaaaaaaaaaa-2"]
+    assert current.is_dir()
+
+
+def test_users_pass_to_the_environments_whatever_the_umask(request_: states.Request, tmp_path: Path) -> None:
+    former = os.umask(0o077)
+    try:
+        (tmp_path / "conda").mkdir(mode=0o755)
+        states.current(request_)
+    finally:
+        os.umask(former)
+    assert (tmp_path / "conda" / "envs").stat().st_mode & 0o777 == 0o755
+
+
+def test_nobody_else_can_hold_the_root(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(mode=0o644)
+    with node_lock(str(tmp_path), "build x"):
+        assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600

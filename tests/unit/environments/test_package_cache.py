@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ def test_users_see_generations_and_nothing_of_the_cache(root: Path) -> None:
     assert cache.ensure_root(str(root)) is False
     (root / "pkgs").chmod(0o755)
     assert cache.ensure_root(str(root)) is True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_root_of_some_user_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    with pytest.raises(FleetError, match=r"environments_root: .* belongs to user 65534, who could change"):
+        cache.ensure_root(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_archives_are_fetched_once(root: Path, depot: Path) -> None:
