@@ -23,7 +23,7 @@ def table(options: dict[str, Any]) -> str:
 
 def default(option: dict[str, Any]) -> str:
     if "default" not in option:
-        return "–"
+        return "unset"
     value = option["default"]
     # An expression that takes another role's variable is that variable to a reader.
     other = re.fullmatch(r"{{ (\w+) \| default\(.*\) }}", str(value))
