@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class ActionModule(FollowingAction):
         args = dict(self._task.args)
         lock = args.get("lock")
         if lock:
-            args.update(read_lock(lock, dict(args.get("variables") or {})))
+            args.update(read_lock(lock, dict(args.get("variables") or {}), str(args.get("digest") or "")))
         args.setdefault("condafleet_version", collection_version())
         task_vars = task_vars or {}
         if args.get("state") in LONG_STATES and not self._task.check_mode:
@@ -99,22 +100,35 @@ def describe(record: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def read_lock(lock: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-    """{packages, digest, variables} of a pair of lock files."""
+def read_lock(lock: dict[str, Any], variables: dict[str, Any], planned: str = "") -> dict[str, Any]:
+    """{packages, digest, variables} of a pair of lock files, which must still be what was `planned` with.
+
+    `variables` are the declaration's: a lock of condafleet's holds them already, one from elsewhere does not.
+    """
     try:
         conda_lock = yaml.safe_load(Path(lock["conda_lock"]).read_text(encoding="utf-8"))
         pylock = tomllib.loads(Path(lock["pylock"]).read_text(encoding="utf-8")) if lock.get("pylock") else {}
         parsed = parse(conda_lock, pylock)
+        parsed = replace(parsed, variables={**parsed.variables, **variables})
     except OSError as error:
         raise AnsibleActionFail(
             "lock: %s can't be read: %s. Next: lock the environment first." % (error.filename, error.strerror)
         ) from error
     except (LockFileError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
         raise AnsibleActionFail("lock: %s: %s" % (lock["conda_lock"], error)) from error
+    found = digest(parsed)
+    if planned and found != planned:
+        raise AnsibleActionFail(
+            "environments_locks_dir: %s is not what this run planned with (its digest is %s, not %s): another run, or "
+            "another host that declares environment %s otherwise, has written it since. Accepted: one declaration a "
+            "lock folder. Next: run again alone, or give such hosts other names of environments or another "
+            "environments_locks_dir. Nothing was switched."
+            % (lock["conda_lock"], found[:12], planned[:12], parsed.environment)
+        )
     return {
         "packages": [package.to_dict() for package in parsed.packages],
-        "digest": digest(parsed),
-        "variables": {**variables, **parsed.variables},
+        "digest": found,
+        "variables": dict(parsed.variables),
     }
 
 

@@ -125,9 +125,10 @@ def wanted(
     name = str(entry["name"])
     pair = lockspec.pair_of(entry["spec"])
     if pair:
+        spec = {"variables": lockspec.variables_of(entry.get("variables"), "environments_list: {0}".format(name))}
         return [
             Wanted(
-                name, target, _definition(name, target, targets), {}, [], "", pair["conda_lock"], pair["pylock"], True
+                name, target, _definition(name, target, targets), spec, [], "", pair["conda_lock"], pair["pylock"], True
             )
             for target in entry["targets"]
         ]
@@ -174,8 +175,9 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
         raise FleetError("{0}: {1}".format(want.conda_lock, error)) from error
     _check_platform(want, lock)
     if want.given or not said.get("inputs_digest"):
-        # Made by another tool: the user vouches for it.
-        return Found("reused", replace(lock, environment=want.environment, target=want.target))
+        # Made by another tool: the user vouches for it. Variables that were declared are not in it yet.
+        variables = {**lock.variables, **want.spec["variables"]}
+        return Found("reused", replace(lock, environment=want.environment, target=want.target, variables=variables))
     if (lock.environment, lock.target) != (want.environment, want.target):
         raise FleetError(
             "{0}: it is the lock of environment {1!r} for target {2!r}. Accepted: the lock of {3!r} for {4!r}. Next: "

@@ -58,8 +58,8 @@ def normalise(
             pip += _list(entry, "pip", where)
         else:
             conda.append(entry)
-    merged = dict(_variables(document.get("variables"), where))
-    merged.update(_variables(variables, where))
+    merged = dict(variables_of(document.get("variables"), where))
+    merged.update(variables_of(variables, where))
     chosen = list(channels) if channels else _list(document, "channels", where)
     spec = {
         "conda": sorted({_conda_spec(entry, where) for entry in conda}),
@@ -166,7 +166,8 @@ def _requirement(entry: Any, where: str) -> str:
     return text
 
 
-def _variables(value: Any, where: str) -> Dict[str, str]:
+def variables_of(value: Any, where: str) -> Dict[str, str]:
+    """Environment variables as texts; SpecError where they are none."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -63,7 +63,7 @@ options:
     elements: dict
     default: []
   digest:
-    description: The lock's digest. Filled by the action from O(lock).
+    description: The lock's digest. The action fills it from O(lock), and refuses a lock that has another than is given.
     type: str
     default: ""
   generation:

@@ -59,6 +59,9 @@ class FollowingAction(ActionBase):
         job = "%s-%s" % (name, secrets.token_hex(4))
         progress = self._joined(str(args["root"]), "progress", job + ".json")
         folder = self._joined(str(args["root"]), "jobs")
+        refused = self._make_folder(str(args["root"]), folder)
+        if refused:
+            return Outcome(refused, {})
         shell = self._connection._shell
         # Not the home of the user that Ansible works as; and not the task's own `async`, which check mode refuses.
         shell.set_option("async_dir", folder)
@@ -88,6 +91,21 @@ class FollowingAction(ActionBase):
         stopped = self._stop(int(record.get("pgid") or 0))
         self._tidy(job_id, folder, progress, task_vars)
         return Outcome(None, record, stopped)
+
+    def _make_folder(self, root: str, folder: str) -> dict[str, Any] | None:
+        """Make ROOT, and in it a folder that no other user may look into: a job's file holds all that it was told."""
+        command = "umask 022 && mkdir -p %s && umask 077 && mkdir -p %s && chmod 700 %s"
+        quoted = self._quoted(folder)
+        made = self._low_level_execute_command(command % (self._quoted(root), quoted, quoted))
+        if made.get("rc") == 0:
+            return None
+        # After a become that failed, Ansible says so on standard output.
+        said = " ".join(str(made.get("stderr") or made.get("stdout") or "").split())
+        return {
+            "failed": True,
+            "msg": "environments_root: %s can't be made or written: %s. Accepted: a folder that the user whom Ansible "
+            "works as may write. Next: choose such a folder, or run with become: true." % (root, said.rstrip(".")),
+        }
 
     def _look(self, progress: str, result: str) -> tuple[dict[str, Any], bool]:
         """Return the progress record and whether the job's result is there, by one command."""

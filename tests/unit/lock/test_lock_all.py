@@ -225,6 +225,10 @@ def test_a_pair_of_locks_is_taken_as_it_is(made, declared, targets, tmp_path):
     (taken,) = lock_all([given], targets, tmp_path / "unused")
     assert (taken.state, taken.digest, taken.conda_lock) == ("reused", state.digest, state.conda_lock)
     assert not (tmp_path / "unused").exists()
+    # Variables that are declared beside a pair count as much as those in it.
+    (other,) = lock_all([{**given, "variables": {"OMP_NUM_THREADS": 4}}], targets, tmp_path / "unused")
+    assert (other.state, other.conda_lock) == ("reused", state.conda_lock)
+    assert other.digest != state.digest
 
 
 def test_an_environment_file_is_found_and_missing_ones_are_named(made, declared, targets, tmp_path):
