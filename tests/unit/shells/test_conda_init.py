@@ -60,9 +60,11 @@ class System:
 @pytest.fixture
 def system(tmp_path: Path) -> System:
     # Another user has to be able to pass down to a home below it.
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        if ROOT:
-            folder.chmod(0o755)
+    # pytest's own folders are private, and tests side by side have one more of them.
+    for folder in (tmp_path, *tmp_path.parents):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if ROOT and mode & 0o001 == 0:
+            folder.chmod(mode | 0o011)
     return System(tmp_path)
 
 
