@@ -13,13 +13,13 @@ part_containers() { tests/containers/setup.sh; }
 part_lint() {
   ruff check . && ruff format --check . && mypy && PYTHONPATH=python lint-imports && ansible-lint --offline
 }
-part_unit() { python -m pytest tests/unit; }
+part_unit() { python -m pytest -n 2 tests/unit tests/benchmarks; }
 part_contract() { python -m pytest tests/contract; }
 part_sanity() { tests/sanity/run.sh; }
 part_molecule() { molecule test -s "${SCENARIO:-default}"; }
-part_integration() { python -m pytest tests/integration; }
+part_integration() { python -m pytest -n 2 --dist loadfile --durations 10 tests/integration; }
 
-all=(lint unit contract depot containers sanity molecule integration)
+all=(lint contract depot unit containers sanity molecule integration)
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=("${all[@]}")
 
