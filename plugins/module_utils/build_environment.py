@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -13,6 +12,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import archive_path, register_urls
@@ -225,7 +225,7 @@ def compile_python(python: str, prefix: str, scratch: str, progress: Progress) -
     program = os.path.join(scratch, "compile_missing.py")
     files.write_atomic(program, COMPILE_PROGRAM)
     environment = clean_environment(scratch)
-    command = [python, "-I", program, os.path.join(prefix, "lib"), str(usable_cpus())]
+    command = [python, "-I", program, os.path.join(prefix, "lib"), str(usable_cpus(cpu_quota()))]
     with open(os.path.join(scratch, "compile.err"), "w+b") as errors:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, cwd=scratch)
         last = [0, 0, 0]
@@ -238,21 +238,6 @@ def compile_python(python: str, prefix: str, scratch: str, progress: Progress) -
     if code or last[0] != last[1]:
         raise FleetError("byte-compiling %s ended with %d: %s" % (prefix, code, tail(said)))
     return last[2]
-
-
-def usable_cpus(root: str = "/sys/fs/cgroup") -> int:
-    """CPUs that this process may use: affinity, and the quota of the control group where there is one."""
-    count = float(len(os.sched_getaffinity(0)))
-    quota = (files.read_text(os.path.join(root, "cpu.max")) or "").split()
-    if len(quota) != 2:
-        old = os.path.join(root, "cpu")
-        quota = [
-            (files.read_text(os.path.join(old, "cpu.cfs_%s_us" % name)) or "max").strip()
-            for name in ("quota", "period")
-        ]
-    if all(re.match(r"^[1-9]\d*$", part) for part in quota):
-        count = min(count, int(quota[0]) / int(quota[1]))
-    return max(1, int(count))
 
 
 def settle_permissions(prefix: str) -> None:

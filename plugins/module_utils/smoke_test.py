@@ -12,12 +12,8 @@ import subprocess
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils.build_environment import (
-    clean_environment,
-    run,
-    tail,
-    usable_cpus,
-)
+from ansible_collections.condafleet.core.plugins.module_utils.build_environment import clean_environment, run, tail
+from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 # Each prints {version, cuda, result}: `cuda` is what it was built for, `result` a number that is known beforehand.
@@ -152,7 +148,7 @@ def program_environment(prefix: str, variables: Mapping[str, str], scratch: str)
         "HIP_VISIBLE_DEVICES": "",
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "OMP_NUM_THREADS": str(usable_cpus()),
+        "OMP_NUM_THREADS": str(usable_cpus(cpu_quota())),
     }
 
 

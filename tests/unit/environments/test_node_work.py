@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
-from ansible_collections.condafleet.core.plugins.module_utils.build_environment import usable_cpus
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
@@ -51,12 +50,6 @@ def test_who_works_in_a_folder_uses_it(tmp_path: Path) -> None:
     finally:
         sleeper.communicate(b"\n")
     assert users_of(str(folder)) == []
-
-
-@pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("50000 100000", 1), ("nonsense", None)])
-def test_cpus_follow_the_quota_of_the_control_group(tmp_path: Path, quota: str, expected: int | None) -> None:
-    (tmp_path / "cpu.max").write_text(quota + "\n")
-    assert usable_cpus(str(tmp_path)) == (expected or usable_cpus(str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize(
