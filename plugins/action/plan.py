@@ -49,7 +49,9 @@ class ActionModule(ActionBase):
         summary = {"observed": summary_of(facts["conda"]), "plan": outcome}
         result["ansible_stats"] = {"data": {"condafleet": summary}, "per_host": True, "aggregate": True}
         if outcome["blocked"]:
-            result.update(failed=True, changed=False, msg=" ".join(outcome["blocked"]))
+            # Ansible prints all that a failed task returns: here that is what the reader needs, and no more.
+            blocked = outcome["blocked"]
+            return {"failed": True, "changed": False, "msg": " ".join(blocked), "blocked": blocked}
         return result
 
     def _observe(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -62,14 +62,19 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+blocked:
+  description: Sentences that say why this node cannot take the plan.
+  type: list
+  elements: str
+  returned: when it cannot; the task has failed then
 conda:
   description: What M(condafleet.core.conda_facts) returned.
   type: dict
-  returned: when the node answered
+  returned: when the node answered and can take the plan
 plan:
   description:
     - What has to be done, with the keys C(installation), C(shells), C(environments), C(validation), C(blocked)
       and C(state), which is one of C(converged), C(pending) and C(unvalidated).
   type: dict
-  returned: when the node answered
+  returned: when the node answered and can take the plan
 """
