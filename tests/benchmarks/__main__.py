@@ -61,4 +61,7 @@ if __name__ == "__main__":
     except (measure.BenchmarkError, fleet.engine.EngineError) as error:
         sys.exit(f"python -m tests.benchmarks: {error}")
     except KeyboardInterrupt:
+        print(
+            "interrupted; nothing was written, and the containers are removed unless --keep was given", file=sys.stderr
+        )
         sys.exit(130)
