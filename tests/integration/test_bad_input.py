@@ -76,17 +76,18 @@ def digest_of_manifest(depot: Path) -> str:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
-    node = Node(tmp_path)
+def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    top = tmp_path_factory.mktemp("b")  # short: it stands in the first line of scripts
+    node = Node(top)
     node.variables = {
-        "ansible_remote_tmp": str(tmp_path / "tmp"),
+        "ansible_remote_tmp": str(top / "tmp"),
         "depot_url": f"file://{DEPOT}",
         "depot_sha256": digest_of_manifest(Path(DEPOT)),
         "miniconda_distribution": "embedded",
-        "miniconda_prefix": str(tmp_path / "miniconda3"),
-        "shell_init_system_root": str(tmp_path / "system"),
-        "environments_root": str(tmp_path / "root"),
-        "environments_locks_dir": str(tmp_path / "locks"),
+        "miniconda_prefix": str(top / "miniconda3"),
+        "shell_init_system_root": str(top / "system"),
+        "environments_root": str(top / "root"),
+        "environments_locks_dir": str(top / "locks"),
         "environments_list": [SMALL],
         "validation_enabled": False,
     }
@@ -241,7 +242,10 @@ def test_no_inventory() -> None:
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "ANSIBLE_INVENTORY": ""},
+        env={
+            **{name: value for name, value in os.environ.items() if name != "ANSIBLE_INVENTORY"},
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
         check=False,
     )
     assert done.returncode != 0

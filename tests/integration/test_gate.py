@@ -139,7 +139,8 @@ def test_a_share_may_fail(fleet: Fleet, cause: str) -> None:
     code, said = fleet.run(bad, environments_list=fleet.environments(cause), environments_may_fail=0.5)
     assert code != 0, "the node that failed is still a failure"
     assert "Nothing was switched" not in said
-    assert re.search(r"1 of 2 nodes are not staged and stay as they are .*bad: ", said), said
+    # Ansible folds what is no error.
+    assert re.search(r"1 of 2 nodes are not staged and stay as they are .*bad: ", " ".join(said.split())), said
     assert fleet.value("good") == cause
     assert fleet.value("bad") == "1"
 

@@ -15,7 +15,7 @@ from testinfra.host import Host
 PREFIX = "/opt/miniconda3"
 ROOT = "/opt/condafleet"
 LOCKS = Path(__file__).parents[4] / "build" / "molecule" / "locks"
-ENVIRONMENTS = ("pytorch", "tensorflow")
+ENVIRONMENTS = ("pytorch", "tensorflow", "keras")
 DECLARED = re.compile(
     rf"({PREFIX}|{ROOT})(/.*)?|/opt"
     r"|/etc/profile\.d(/condafleet\.sh)?|/etc/bash\.bashrc|/etc/zsh(/(zprofile|zshrc))?"
