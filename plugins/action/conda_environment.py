@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import LockFileError, digest, parse
+from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
+from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
 
 display = Display()
 
@@ -106,7 +107,7 @@ def read_lock(lock: dict[str, Any], variables: dict[str, Any], planned: str = ""
     `variables` are the declaration's: a lock of condafleet's holds them already, one from elsewhere does not.
     """
     try:
-        conda_lock = yaml.safe_load(Path(lock["conda_lock"]).read_text(encoding="utf-8"))
+        conda_lock = read_yaml(Path(lock["conda_lock"]).read_text(encoding="utf-8"))
         pylock = tomllib.loads(Path(lock["pylock"]).read_text(encoding="utf-8")) if lock.get("pylock") else {}
         parsed = parse(conda_lock, pylock)
         parsed = replace(parsed, variables={**parsed.variables, **variables})
@@ -135,13 +136,3 @@ def read_lock(lock: dict[str, Any], variables: dict[str, Any], planned: str = ""
 def stats_of(args: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     entry = {"generation": result.get("generation"), "digest": result.get("digest"), "target": args.get("target")}
     return {"data": {"condafleet": {"environments": {args["name"]: entry}}}, "per_host": True, "aggregate": True}
-
-
-def collection_version() -> str:
-    """The collection's version: galaxy.yml in a clone and in a wheel, MANIFEST.json where Galaxy installed it."""
-    home = Path(__file__).resolve().parents[2]
-    if (home / "galaxy.yml").is_file():
-        return str(yaml.safe_load((home / "galaxy.yml").read_text(encoding="utf-8"))["version"])
-    if (home / "MANIFEST.json").is_file():
-        return str(json.loads((home / "MANIFEST.json").read_text(encoding="utf-8"))["collection_info"]["version"])
-    return ""

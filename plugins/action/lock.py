@@ -12,12 +12,12 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
 
 
 class ActionModule(ActionBase):
@@ -163,11 +163,6 @@ def folders_of(variables: dict[str, Any]) -> list[str]:
 
 def locks_dir_of(want: lockdir.Wanted) -> str:
     return os.path.dirname(os.path.dirname(want.conda_lock))
-
-
-def read_yaml(text: str) -> Any:
-    """As yaml.safe_load; with libyaml, where PyYAML has it, ten times faster."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
 
 
 @contextlib.contextmanager

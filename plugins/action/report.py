@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import tempfile
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.results import (
     READ_BY_REPORT,
     build_report,
@@ -20,8 +19,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.results import (
     host_status,
     report_summary,
 )
-
-COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 
 
 class ActionModule(ActionBase):
@@ -53,7 +51,7 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             try:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                write_whole(path, json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+                files.write_atomic(path, json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
             except OSError as error:
                 raise AnsibleActionFail(
                     "path: %s can't be written: %s. Accepted: a file in a folder that you may write to. "
@@ -71,31 +69,5 @@ class ActionModule(ActionBase):
             status, message = host_status(left, name in alive)
             done = name in alive and not self._task.check_mode
             hosts[name] = {"status": status, "message": message, "data": host_data(left, done)}
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return build_report(hosts, args["started"] or now, now, collection_version(COLLECTION))
-
-
-def write_whole(path: str, text: str) -> None:
-    """Write a file at once, readable by all: a reader sees the old one or the new one."""
-    handle, name = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def collection_version(folder: str) -> str:
-    """Return the collection's version: a clone and a wheel have galaxy.yml, a tarball MANIFEST.json."""
-    for name, pattern in (("galaxy.yml", r"^version:\s*(\S+)"), ("MANIFEST.json", r'"version":\s*"([^"]+)"')):
-        try:
-            with open(os.path.join(folder, name), encoding="utf-8") as stream:
-                found = re.search(pattern, stream.read(), re.MULTILINE)
-        except OSError:
-            continue
-        if found:
-            return found.group(1)
-    return "unknown"
+        ended = now()
+        return build_report(hosts, args["started"] or ended, ended, collection_version())

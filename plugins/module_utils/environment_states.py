@@ -7,7 +7,6 @@ Every function takes a Request and returns an Outcome; with `check` it changes n
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -15,6 +14,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import build, remove_tree
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
@@ -336,7 +336,3 @@ def receipt(request: Request, generation: str) -> Dict[str, Any]:
 
 def switch_text(request: Request, before: Optional[str], after: str) -> str:
     return "%s: %s → %s\n" % (request.link(), before or "nothing", after)
-
-
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

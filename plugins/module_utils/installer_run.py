@@ -15,6 +15,7 @@ import tempfile
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import download, files
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.installer import choose, is_ours
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import (
@@ -217,7 +218,3 @@ def check_accounts(declared: Mapping[str, Any]) -> None:
 def scratch_parent() -> Optional[str]:
     """Where large temporary files go: /var/tmp is on disk where /tmp often is memory."""
     return "/var/tmp" if os.access("/var/tmp", os.W_OK | os.X_OK) else None  # noqa: S108 - mkdtemp makes a private folder
-
-
-def now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

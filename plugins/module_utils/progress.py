@@ -11,7 +11,7 @@ import socket
 import time
 from typing import Iterator, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import clock, files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 # The file is read every two seconds; writing it for every package of a fast step would only cost.
@@ -78,7 +78,7 @@ def node_lock(root: str, what: str, timeout: float = 60.0, pause: float = 0.5) -
                 if time.monotonic() >= deadline:
                     raise FleetError(_held(path, timeout)) from None
                 time.sleep(pause)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now(), "what": what}
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": clock.now(), "what": what}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode("utf-8"), 0)
         yield
@@ -99,7 +99,3 @@ def _held(path: str, timeout: float) -> str:
         holder.get("what", "unknown work"),
         timeout,
     )
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import cgroup, dataset, files, validation_gpu
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
@@ -82,7 +83,7 @@ def validate(task: Task, progress: Progress) -> Dict[str, Any]:
             verdict, reason, next_step = ERROR, str(error), "see to the node's disk and permissions, and validate again"
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        result.update(verdict=verdict, reason=reason, next_step=next_step, ended=_now())
+        result.update(verdict=verdict, reason=reason, next_step=next_step, ended=now())
         result["seconds"] = round(time.time() - progress.started, 1)
         # A job that did not start proves nothing against what an earlier one has proved.
         if verdict != SKIP or not _proved(task):
@@ -111,7 +112,7 @@ def _blank(task: Task) -> Dict[str, Any]:
         verdict=ERROR,
         reason=None,
         next_step=None,
-        started=_now(),
+        started=now(),
         ended=None,
         seconds=None,
         threads=children.threads_for(options["threads"], cgroup.usable_cpus(quota)),
@@ -232,7 +233,3 @@ def _keep(task: Task, work: str, outcome: Mapping[str, Any], result: Dict[str, A
 
 def _tail(path: str) -> str:
     return " ".join((files.read_text(path) or "").split())[-LOG_TAIL:]
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one form in which condafleet writes down when something happened."""
+
+from __future__ import annotations
+
+import time
+
+
+def now() -> str:
+    """The time in UTC, to the second: 2026-01-31T12:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
