@@ -24,8 +24,8 @@ import engine
 
 CACHE = engine.CACHE.parent / "images"
 NODE = (
-    "bash", "ca-certificates", "dbus", "iproute2", "libpam-systemd", "openssh-server", "openssh-client", "procps",
-    "python3", "sudo", "systemd", "systemd-sysv", "zsh",
+    "bash", "ca-certificates", "dbus", "fish", "iproute2", "libpam-systemd", "openssh-server", "openssh-client",
+    "procps", "python3", "rsync", "sudo", "systemd", "systemd-sysv", "tcsh", "zsh",
 )  # fmt: skip
 # What each image does after its packages are there; run by sh in the new root, on the host's kernel.
 CUSTOMIZE = r"""
@@ -40,7 +40,7 @@ ExecStartPre=
 ExecStartPre=/usr/bin/ssh-keygen -A
 ExecStartPre=/usr/sbin/sshd -t
 UNIT
-# One list of keys for root and alice, put there by whoever starts the container.
+# One list of keys for root and the users, put there by whoever starts the container.
 cat > etc/ssh/sshd_config.d/fleet.conf <<'SSHD'
 PermitRootLogin prohibit-password
 PasswordAuthentication no
@@ -48,8 +48,11 @@ AuthorizedKeysFile /etc/ssh/authorized_keys
 MaxStartups 100
 MaxSessions 100
 SSHD
-chroot . useradd --create-home --shell /bin/bash alice
-chroot . usermod --password '*' alice
+chroot . groupadd ml
+for user in alice bob; do
+  chroot . useradd --create-home --shell /bin/bash --groups ml "$user"
+  chroot . usermod --password '*' "$user"
+done
 : > etc/machine-id
 rm -f var/lib/dbus/machine-id
 rm -rf var/log/journal
@@ -76,8 +79,9 @@ class Image:
 
 
 IMAGES = {
-    "bookworm": Image("bookworm", NODE),
-    "trixie": Image("trixie", NODE),
+    # One module system each: Lmod and Environment Modules exclude each other.
+    "bookworm": Image("bookworm", (*NODE, "lmod")),
+    "trixie": Image("trixie", (*NODE, "environment-modules")),
     # A Debian 13 that runs Ansible itself: its Python is new enough for ansible-core 2.21.
     "controller": Image("trixie", (*NODE, "python3-venv", "python3-pip")),
 }

@@ -11,6 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 needs=(
   podman:podman mmdebstrap:mmdebstrap runc:runc crun:crun ip:iproute2 ssh:openssh-client ssh-keygen:openssh-client
   iptables:iptables /usr/lib/podman/netavark:netavark python3:python3 zsh:zsh
+  fish:fish tcsh:tcsh rsync:rsync
 )
 
 if [[ $EUID -ne 0 ]]; then
