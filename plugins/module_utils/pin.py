@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Dict, List
+from typing import Dict, List, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import site_packages
@@ -51,6 +51,7 @@ import os
 import sys
 
 GENERATION = @GENERATION@
+USER_PACKAGES = @USER_PACKAGES@
 SYS_PATHS = (
     "prefix", "exec_prefix", "base_prefix", "base_exec_prefix", "executable", "_base_executable", "_stdlib_dir"
 )
@@ -62,7 +63,7 @@ def pin():
     # A clone of this environment carries this file too, and must stay what it is.
     if not os.path.samefile(started, GENERATION):
         return
-    if started == sys.prefix:
+    if started == sys.prefix and not USER_PACKAGES:
         drop_user_site()
     if started == GENERATION:
         return
@@ -125,16 +126,28 @@ except OSError:
 def pin_files(prefix: str) -> Dict[str, str]:
     """{path: text} of what pins a generation at `prefix`; the python part only where there is a Python."""
     texts = {os.path.join(prefix, ACTIVATE): ACTIVATE_TEXT.replace("@GENERATION@", shlex.quote(prefix))}
+    texts.update(python_pin_files(prefix, user_packages=False))
+    return texts
+
+
+def python_pin_files(prefix: str, user_packages: bool) -> Dict[str, str]:
+    """{path: text} of what pins the Python at `prefix`. `user_packages` leaves ~/.local as it is."""
+    texts = {}
     for folder in site_packages(prefix):
-        texts[os.path.join(folder, MODULE)] = MODULE_TEXT.replace("@GENERATION@", repr(prefix))
+        text = MODULE_TEXT.replace("@GENERATION@", repr(prefix)).replace("@USER_PACKAGES@", repr(user_packages))
+        texts[os.path.join(folder, MODULE)] = text
         texts[os.path.join(folder, START)] = START_TEXT
     return texts
 
 
 def write_pin(prefix: str) -> List[str]:
-    """Write them; the paths."""
+    """Pin a generation; the paths that were written."""
+    return write_files(pin_files(prefix))
+
+
+def write_files(texts: Mapping[str, str]) -> List[str]:
     written = []
-    for path, text in sorted(pin_files(prefix).items()):
+    for path, text in sorted(texts.items()):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         files.write_atomic(path, text)
         written.append(path)
