@@ -1,35 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in PREFIX/.condarc, as text. Pure; written as a file, since `conda config` reorders and hides changes."""
+"""What stands in a condarc, as text. Pure; written as a file, since `conda config` reorders and hides changes."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
-HEADER = "# Written by condafleet: change miniconda_channels and miniconda_condarc, not this file.\n"
-# Channels under Anaconda's terms of service, by the names and addresses that lead to them.
-ANACONDA_NAMES = frozenset(["defaults", "anaconda", "main", "r", "msys2", "free"])
-ANACONDA_HOSTS = frozenset(("repo.anaconda.com", "repo.continuum.io"))
+HEADER = "# Written by condafleet: change the variables miniconda_*, not this file.\n"
+# The conda that renamed auto_activate_base to auto_activate. The older one does not know the new name; the newer one
+# takes the old name for the new one, and says so here and there.
+RENAMED = [25, 5]
+OLD_NAME, NEW_NAME = "auto_activate_base", "auto_activate"
+# conda takes these for the same setting, and refuses a file that has both.
+ALIASES = {
+    OLD_NAME: NEW_NAME,
+    "verify_ssl": "ssl_verify",
+    "experimental_solver": "solver",
+    "envs_path": "envs_dirs",
+    "channel": "channels",
+}
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*(?:://[A-Za-z0-9_./@+~:-]*[A-Za-z0-9_/])?")
 # What YAML 1.1 would read as something other than text.
 RESERVED = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null"])
 
 
-def compose(channels: Sequence[str], extras: Mapping[str, Any]) -> Dict[str, Any]:
-    """The settings: channels, what a shared installation wants, and the user's own, which win."""
-    settings: Dict[str, Any] = {
-        "channels": list(channels),
-        # The old name: 24.7 knows no other, and 26 takes it as an alias.
-        "auto_activate_base": False,
-        # Nobody but the owner could follow the advice.
-        "notify_outdated_conda": False,
-    }
-    settings.update(extras)
+def compose(own: Mapping[str, Any], extras: Mapping[str, Any]) -> Dict[str, Any]:
+    """The settings: ours, what a shared installation wants, and the user's own, which win."""
+    settings: Dict[str, Any] = {key: value for key, value in own.items() if value not in (None, [], {})}
+    # Nobody but the owner could follow the advice.
+    settings["notify_outdated_conda"] = False
+    settings.update({ALIASES.get(str(key), str(key)): value for key, value in extras.items()})
+    return _with_mirrors(settings)
+
+
+def _with_mirrors(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """mirrored_channels for conda too: only mamba knows them, conda is led to each channel's first mirror."""
+    mirrored = settings.get("mirrored_channels")
+    if not isinstance(mirrored, Mapping):
+        return settings
+    custom: Dict[str, Any] = {}
+    several: Dict[str, Any] = {}
+    for name, mirrors in mirrored.items():
+        first = str(mirrors[0]).rstrip("/")
+        if name == "defaults":
+            settings.setdefault("default_channels", [first])
+        elif first.endswith("/" + name):
+            custom[name] = first[: -len(name) - 1]
+        else:
+            # conda appends a channel's name to its address; a group of one channel has an address of any form.
+            several[name] = [first]
+    for key, found in (("custom_channels", custom), ("custom_multichannels", several)):
+        if found:
+            settings[key] = {**found, **(settings.get(key) or {})}
     return settings
+
+
+def texts_of(settings: Mapping[str, Any]) -> Dict[str, str]:
+    """The file for each name that a conda knows `auto_activate` by; `text_for` chooses."""
+    old = {OLD_NAME if key == NEW_NAME else key: value for key, value in settings.items()}
+    return {NEW_NAME: render(settings), OLD_NAME: render(old)}
 
 
 def render(settings: Mapping[str, Any]) -> str:
@@ -37,79 +70,28 @@ def render(settings: Mapping[str, Any]) -> str:
     return HEADER + "\n".join(_block(settings, 0)) + "\n"
 
 
-def check_channels(channels: Any, extras: Any, tos: Any) -> None:
-    """InputError for channels that cannot be used, or whose terms were not accepted."""
-    if tos not in ("accept", "decline"):
-        raise InputError("miniconda_tos", tos, "accept, decline", "correct it")
-    accepted = "a list of at least one channel (a name or an http, https or file URL)"
-    if not isinstance(channels, (list, tuple)) or not channels:
-        # conda 24.7 would add `defaults` by itself, 26 would refuse to work.
-        raise InputError("miniconda_channels", channels, accepted, "write [conda-forge]")
-    if not isinstance(extras, Mapping):
-        raise InputError("miniconda_condarc", extras, "a mapping of conda's settings", "correct it")
-    if "channels" in extras:
-        raise InputError("miniconda_condarc", "channels", "any other setting", "write them in miniconda_channels")
-    for key, value in extras.items():
-        if _holds_credentials(value):
-            raise InputError(
-                "miniconda_condarc",
-                f"a URL with a password or token in {key}",
-                "settings that everybody may read",
-                "take it out, and let conda read it from each user's own .condarc or .netrc",
-            )
-    for channel in channels:
-        _check_channel(channel, accepted)
-        # `defaults` is whatever default_channels says: a mirror of one's own has its own terms.
-        meant = extras.get("default_channels", [channel]) if channel == "defaults" else [channel]
-        for name in meant if isinstance(meant, (list, tuple)) else [meant]:
-            if tos != "accept" and needs_terms(str(name)):
-                raise InputError(
-                    "miniconda_channels",
-                    channel,
-                    "channels without terms of their own, such as conda-forge, while miniconda_tos is decline",
-                    f"leave {channel} out, or read Anaconda's terms of service and set miniconda_tos: accept",
-                )
+def text_for(declared: Mapping[str, Any], conda_version: Optional[str]) -> str:
+    """The text of `{level, texts}` for a conda; where its version is not known yet, for a new one."""
+    known = [int(number) for number in re.findall(r"\d+", conda_version or "")[:2]]
+    text: str = declared["texts"][OLD_NAME if known and known < RENAMED else NEW_NAME]
+    return text
 
 
-def _check_channel(channel: Any, accepted: str) -> None:
-    if not isinstance(channel, str) or not channel or re.search(r"[\s,]", channel):
-        raise InputError("miniconda_channels", channel, accepted, "correct it")
-    if channel == "nodefaults":
-        raise InputError("miniconda_channels", channel, accepted, "leave it out: defaults are never added here")
-    parts = urlsplit(channel)
-    if "://" in channel and parts.scheme not in ("http", "https", "file"):
-        raise InputError("miniconda_channels", channel, accepted, "correct it")
-    # PREFIX/.condarc is read by everybody, and its text is shown by --diff.
-    if _holds_credentials(channel):
-        raise InputError(
-            "miniconda_channels",
-            parts.hostname or "a channel",
-            "a channel without credentials",
-            "take the password or token out, and let conda read it from each user's own .condarc or .netrc",
-        )
-
-
-def _holds_credentials(value: Any) -> bool:
+def holds_credentials(value: Any) -> bool:
     """Whether a text anywhere in `value` is a URL with a user part or conda's /t/TOKEN/."""
     if isinstance(value, Mapping):
-        return any(_holds_credentials(item) for item in value.values())
+        return any(holds_credentials(item) for item in value.values())
     if isinstance(value, (list, tuple)):
-        return any(_holds_credentials(item) for item in value)
+        return any(holds_credentials(item) for item in value)
     if not isinstance(value, str) or "://" not in value:
         return False
     parts = urlsplit(value)
     return "@" in parts.netloc or re.search(r"(^|/)t/[^/]+(/|$)", parts.path) is not None
 
 
-def needs_terms(channel: str) -> bool:
-    """Whether Anaconda's terms of service cover this channel."""
-    text = channel.rstrip("/")
-    if "://" not in text:
-        return text.split("/")[0] in ANACONDA_NAMES or text.startswith("pkgs/")
-    parts = urlsplit(text)
-    host = (parts.hostname or "").lower()
-    first = parts.path.strip("/").split("/")[0]
-    return host in ANACONDA_HOSTS or (host == "conda.anaconda.org" and first in ANACONDA_NAMES | {"pkgs"})
+def without_credentials(text: str) -> str:
+    """A whole file's text, as it may be shown: URLs without user part and token."""
+    return re.sub(r"/t/[^/\s\"']+(?=[/\s\"']|$)", "/t/***", re.sub(r"(?<=://)[^/@\s\"']+@", "***@", text))
 
 
 def _block(value: Mapping[str, Any], depth: int) -> List[str]:

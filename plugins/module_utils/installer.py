@@ -4,14 +4,91 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils import installation_settings
+from ansible_collections.condafleet.core.plugins.module_utils.catalog import sort_key
+from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 
 Change = Dict[str, Any]
+
+# What has to be done about the installation itself.
+NONE = "none"
+INSTALL = "install"
+FINISH = "finish"
+UPGRADE = "upgrade"
+DOWNGRADE = "downgrade"
+REPLACE = "replace"
+REPAIR = "repair"
 
 
 def choose(installers: Mapping[str, Mapping[str, Any]], architecture: str) -> Optional[Mapping[str, Any]]:
     """The installer for this machine; `any` is one whose URL does not say what it is for."""
     return installers.get(architecture) or installers.get("any")
+
+
+def decide(observed: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
+    """Which of the actions above brings this node's installation to what was declared."""
+    installation = observed["installation"]
+    if installation["state"] == "absent":
+        return INSTALL
+    if installation["state"] != "present":
+        return FINISH
+    entry = choose(declared["installers"], observed["node"]["architecture"])
+    relation = compare(installation, entry, bool(declared.get("newest"))) if entry else "same"
+    if relation != "same":
+        return {"older": UPGRADE, "newer": DOWNGRADE}.get(relation, REPLACE)
+    return REPAIR if declared.get("repair") and is_damaged(installation.get("damage")) else NONE
+
+
+def compare(installation: Mapping[str, Any], entry: Mapping[str, Any], newest: bool) -> str:
+    """What is installed against an installer: same, older, newer, or other (no order between the two).
+
+    `newest` means that no version was asked for: then whatever was made by hand will do.
+    """
+    receipt = installation.get("receipt") or {}
+    if receipt.get("sha256"):
+        if receipt["sha256"] == entry["sha256"]:
+            return "same"
+        distribution, version = receipt.get("distribution"), receipt.get("version")
+    else:
+        if newest:
+            return "same"
+        distribution, version = by_hand(installation)
+    wanted = entry.get("version")
+    if distribution and distribution != entry.get("distribution"):
+        return "other"
+    if not wanted or not version:
+        return "other"
+    if version == wanted or (not distribution and _names_conda(wanted, version)):
+        return "same"
+    return "older" if sort_key(version) < sort_key(wanted) else "newer"
+
+
+def by_hand(installation: Mapping[str, Any]) -> Tuple[Optional[str], Optional[str]]:
+    """(distribution, version) of an installation that condafleet did not make, as far as it tells."""
+    info = installation.get("installer") or {}
+    name, version = info.get("name"), info.get("version")
+    if name and version:
+        distribution = str(name).rstrip("3").lower()
+        return ("embedded" if distribution == "condafleet" else distribution), str(version)
+    return None, installation.get("conda_version")
+
+
+def _names_conda(wanted: str, conda_version: str) -> bool:
+    """Whether an installer's version names this conda: 24.7.1 is a part of py311_24.7.1-0."""
+    return conda_version in re.split(r"[_-]", wanted)
+
+
+def reusable(installation: Mapping[str, Any], declared: Mapping[str, Any], architecture: str) -> Optional[str]:
+    """A whole installation of the declared version that is there already and not in use, by name."""
+    entry = choose(declared["installers"], architecture) or {}
+    for version in reversed(installation.get("versions") or []):
+        known = version["receipt"] or {}
+        usable = known.get("sha256") and known["sha256"] == entry.get("sha256") and not known.get("damaged")
+        if usable and version["name"] != installation.get("current"):
+            return str(version["name"])
+    return None
 
 
 def refuse_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]) -> Optional[str]:
@@ -21,14 +98,35 @@ def refuse_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]
     """
     node, installation = observed["node"], observed["installation"]
     prefix, state = declared["prefix"], installation["state"]
+    if declared.get("state") == "absent":
+        return None
     if state == "foreign":
         return (
             f"miniconda_prefix: {prefix} is not accepted. It exists, is not empty and is no conda installation. "
             "Accepted: a path where nothing is, an empty folder, or a conda installation. "
             "Next: choose another miniconda_prefix, or move that folder away. Nothing was changed."
         )
-    if state == "present":
+    action = decide(observed, declared)
+    if action == NONE:
         return None
+    found = describe_found(installation)
+    if installation.get("place") == "foreign":
+        return (
+            f"miniconda_prefix: {prefix} is not accepted. It is a link that condafleet did not make, to an "
+            f"installation that would have to be replaced ({found}). Accepted: a link of condafleet, a folder, or "
+            "nothing. Next: declare the folder that it leads to as miniconda_prefix, or take the link away. "
+            "Nothing was changed."
+        )
+    if action == DOWNGRADE and not declared.get("downgrade"):
+        return (
+            f"miniconda_version: {declared.get('version')} is not accepted. This node has {found}, which is newer. "
+            f"Accepted: that version or a newer one. Next: declare it, or set miniconda_downgrade: true to go back. "
+            "Nothing was changed."
+        )
+    return _refuse_installer(node, declared)
+
+
+def _refuse_installer(node: Mapping[str, Any], declared: Mapping[str, Any]) -> Optional[str]:
     architecture = node["architecture"]
     installer = choose(declared["installers"], architecture)
     if installer is None:
@@ -55,18 +153,23 @@ def refuse_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]
     return None
 
 
-def plan_installation(installation: Mapping[str, Any], declared: Mapping[str, Any]) -> List[Change]:
-    """What would change, in the order in which it is done; empty where there is nothing to do."""
+def plan_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]) -> List[Change]:
+    """What would change, in the order in which it is done; empty where there is nothing to do.
+
+    `observed` holds `node` and `installation`, as conda_facts returns them.
+    """
+    installation = observed["installation"]
+    if declared.get("state") == "absent":
+        return plan_removal(installation)
     changes: List[Change] = []
-    wanted = " ".join(str(part) for part in (declared.get("distribution"), declared.get("version")) if part)
-    if installation["state"] != "present":
-        lacks = ", ".join(installation.get("missing") or [])
-        before = "nothing" if installation["state"] == "absent" else "unfinished: no " + lacks
-        changes.append({"what": "installation", "before": before, "after": wanted})
-    text = declared.get("condarc")
-    if text is not None and text != installation["condarc"]:
-        changes.append({"what": "condarc", "before": installation["condarc"] or "", "after": text})
-    if installation["state"] == "absent":
+    action = decide(observed, declared)
+    if action != NONE:
+        wanted = " ".join(str(part) for part in (declared.get("distribution"), declared.get("version")) if part)
+        changes.append(
+            {"what": "installation", "action": action, "before": describe_found(installation), "after": wanted}
+        )
+    changes += installation_settings.plan(installation, declared)
+    if action in (INSTALL, FINISH):
         # What is new has owner, group and mode from the start.
         return changes
     for what in ("owner", "group"):
@@ -78,15 +181,36 @@ def plan_installation(installation: Mapping[str, Any], declared: Mapping[str, An
     return changes
 
 
-def differing_version(installation: Mapping[str, Any], declared: Mapping[str, Any]) -> Optional[str]:
-    """The version found, where an installation stands that is another one than declared; it is left as it is."""
-    if installation["state"] != "present" or not declared.get("version"):
-        return None
-    found, wanted = found_version(installation), declared["version"]
-    # Where only conda's own version is known, it is a part of the installer's: 24.7.1 in py311_24.7.1-0.
-    if not found or found == wanted or (found == installation.get("conda_version") and found in wanted):
-        return None
-    return found
+def plan_removal(installation: Mapping[str, Any]) -> List[Change]:
+    """What an uninstallation would take away; an installation made by hand stays, without what condafleet added."""
+    if installation.get("place") in ("link", "broken") and installation["state"] != "absent":
+        return [
+            {"what": "installation", "action": "remove", "before": describe_found(installation), "after": "nothing"}
+        ]
+    left = [version["name"] for version in installation.get("versions") or [] if version["receipt"]]
+    if installation.get("receipt") or left:
+        before = ", ".join(left) or "condafleet's settings in an installation made by hand"
+        return [_removal(before)]
+    return []
+
+
+def _removal(before: str) -> Change:
+    return {"what": "installation", "action": "remove", "before": before, "after": "nothing"}
+
+
+def describe_found(installation: Mapping[str, Any]) -> str:
+    """What stands at the prefix, in a few words."""
+    if installation["state"] == "absent":
+        return "nothing"
+    if installation["state"] != "present":
+        return "unfinished: no " + ", ".join(installation.get("missing") or ["installation where its link leads"])
+    receipt = installation.get("receipt") or {}
+    distribution, version = receipt.get("distribution"), receipt.get("version")
+    if not version:
+        distribution, version = by_hand(installation)
+    text = f"{distribution or 'conda'} {version or ''}".strip()
+    damage = installation.get("damage")
+    return f"{text}, damaged: {describe(damage)}" if damage and is_damaged(damage) else text
 
 
 def found_version(installation: Mapping[str, Any]) -> Optional[str]:
@@ -95,17 +219,11 @@ def found_version(installation: Mapping[str, Any]) -> Optional[str]:
     return receipt.get("version") or info.get("version") or installation.get("conda_version")
 
 
-def is_ours(installation: Mapping[str, Any], sha256: str) -> bool:
-    """Whether condafleet wrote the condarc that has this sha256, so that no copy of it has to be kept."""
-    return (installation.get("receipt") or {}).get("condarc_sha256") == sha256
-
-
 def render_diff(prefix: str, changes: List[Change]) -> List[Dict[str, str]]:
     """The changes as Ansible shows them with --diff."""
     shown = []
     for change in changes:
-        what = change["what"]
-        header = prefix + "/.condarc" if what == "condarc" else f"{prefix} ({what})"
+        header = change.get("path") or f"{prefix} ({change['what']})"
         before, after = (_line(str(change[side])) for side in ("before", "after"))
         shown.append({"before": before, "after": after, "before_header": header, "after_header": header})
     return shown

@@ -1,194 +1,274 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carrying out an installation: fetch, verify, run the installer, look at the disk, write condarc and receipt."""
+"""Carrying out an installation: a new one is made beside what is there, proved, and put in place."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import grp
 import os
 import pwd
 import shutil
-import signal
-import subprocess
 import tempfile
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import download, files
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    download,
+    files,
+    installation_settings,
+    installations,
+    installer,
+    receipt,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.installer import choose, is_ours
-from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import (
-    CONDARC,
-    RECEIPT,
-    observe_installation,
-)
+from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
+from ansible_collections.condafleet.core.plugins.module_utils.installation_place import put_in_place, share_envs
+from ansible_collections.condafleet.core.plugins.module_utils.installer_program import prove, run_installer
+from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
+from ansible_collections.condafleet.core.plugins.module_utils.pin import python_pin_files, write_files
+from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock, progress_file
+from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
-TAIL_LINES = 20
-# Long enough for a cold disk, short enough to notice a program that hangs.
-START_LIMIT = 120
+Observe = Callable[[], Dict[str, Any]]
 
 
-def carry_out(observed: Mapping[str, Any], declared: Mapping[str, Any], changes: List[Dict[str, Any]]) -> List[str]:
-    """Do what plan_installation said; return the copies that were kept of files which were not ours."""
+def carry_out(observe: Observe, declared: Mapping[str, Any], secrets: Optional[Mapping[str, Any]] = None) -> List[str]:
+    """Bring the installation to what was declared; the copies that were kept of files which were not ours.
+
+    `observe` looks at the node: it is looked at once more under the lock, since on a shared file system another node
+    may have done the work meanwhile.
+    """
     prefix = declared["prefix"]
-    kinds = {change["what"] for change in changes}
-    installation = observed["installation"]
-    if "installation" in kinds:
-        install(prefix, choose(declared["installers"], observed["node"]["architecture"]) or {}, declared["timeout"])
-        # The installer may bring a condarc of its own: it is no user's.
-        installation = {**observe_installation(prefix), "condarc": installation["condarc"]}
-    kept = []
-    text = declared.get("condarc")
-    if text is not None and files.read_text(os.path.join(prefix, CONDARC)) != text:
-        kept = write_condarc(prefix, installation, text)
-    set_ownership(prefix, declared, "installation" in kinds or bool(kinds & {"owner", "group"}))
+    home = installations.folder(prefix)
+    make_home(home)
+    kept: List[str] = []
+    with node_lock(home, "installation of %s" % prefix, declared["timeout"], variable="miniconda_timeout"):
+        observed = observe()
+        changes = installer.plan_installation(observed, declared)
+        kinds = {change["what"] for change in changes}
+        if "installation" in kinds:
+            kept += replace(observed, declared, secrets or {})
+        elif changes:
+            own = installations.own_folder(prefix)
+            kept += installation_settings.carry_out(own, observed["installation"], declared)
+            set_ownership(own, declared, whole=bool(kinds & {"owner", "group"}))
     return kept
 
 
-def install(prefix: str, installer: Mapping[str, Any], timeout: int) -> None:
-    """Fetch the installer, verify it, run it, and be content only with a whole installation on disk."""
+def make_home(home: str) -> None:
+    if not os.path.isdir(home):
+        os.makedirs(home)
+        # Users pass through it, whatever the umask of whoever runs this.
+        os.chmod(home, 0o755)  # noqa: S103
+
+
+def replace(observed: Mapping[str, Any], declared: Mapping[str, Any], secrets: Mapping[str, Any]) -> List[str]:
+    """A new installation (or a whole one that is there already) takes the place of what stands at the prefix."""
+    prefix, installation = declared["prefix"], observed["installation"]
+    check_nobody_works_in(prefix, installation)
+    architecture = observed["node"]["architecture"]
+    progress = Progress(progress_file(installations.folder(prefix), declared.get("job")))
+    action = installer.decide(observed, declared)
+    name = None if action == installer.REPAIR else installer.reusable(installation, declared, architecture)
+    if name and is_damaged(damaged_files(os.path.join(installations.folder(prefix), name))):
+        name = None
+    if name is None:
+        remove_unfinished(prefix, installation)
+        name = make(prefix, installer.choose(declared["installers"], architecture) or {}, declared, secrets, progress)
+    path = os.path.join(installations.folder(prefix), name)
+    kept = installation_settings.carry_out(path, observe_installation(path), declared)
+    set_ownership(path, declared, whole=True)
+    if action == installer.REPAIR:
+        receipt.note(installations.own_folder(prefix), damaged=now())
+    progress("switch", 0, None, "", name)
+    aside = put_in_place(prefix, name)
+    if aside:
+        kept += settle_aside(aside, installation)
+    collect(prefix, declared["keep"], name)
+    return kept
+
+
+def make(
+    prefix: str,
+    entry: Mapping[str, Any],
+    declared: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    progress: Progress,
+) -> str:
+    """Fetch the installer, verify it, run it at its final path, and be content only with a whole installation."""
+    home = installations.folder(prefix)
+    wanted = installations.label(entry["distribution"], entry["version"])
+    name = installations.next_name(os.listdir(home), wanted)
+    path = os.path.join(home, name)
+    timeout = declared["timeout"]
     with tempfile.TemporaryDirectory(prefix="condafleet-", dir=scratch_parent()) as scratch:
-        script = os.path.join(scratch, installer["filename"])
-        # A damaged installer only warns, and leaves half an installation: it is never started unverified.
-        download.fetch(installer["url"], script, sha256=installer["sha256"], size=installer.get("size"), mode=0o600)
-        code, tail = run_installer(script, prefix, scratch, timeout)
-    found = observe_installation(prefix)
+        script = os.path.join(scratch, entry["filename"])
+        source = obtain(entry, script, declared, secrets, progress)
+        progress("install", 0, None, "", entry["filename"])
+        code, tail = run_installer(script, path, scratch, timeout, declared["umask"], progress)
+    found = observe_installation(path)
     if code != 0 or found["state"] != "present":
         lacks = ", ".join(found["missing"])
         ended = "was stopped after %d s (miniconda_timeout)" % timeout if code is None else "ended with code %s" % code
         raise FleetError(
-            f"{prefix}: the installer {installer['filename']} {ended}"
+            f"{path}: the installer {entry['filename']} {ended}"
             + (f" and left no whole installation (missing: {lacks})" if lacks else "")
-            + ". Next: mend the cause and run again: what was left is then repaired. Its last lines:\n"
-            + (tail or "(it said nothing)")
+            + f". What stood at {prefix} is as it was. Next: mend the cause and run again: what was left is then "
+            "removed. Its last lines:\n" + (tail or "(it said nothing)")
         )
-    conda = prove(prefix)
+    share_envs(prefix, path)
+    # A python that was started through PREFIX stays on this installation when the link moves.
+    write_files(python_pin_files(path, user_packages=True))
+    conda = prove(path)
     files.write_json(
-        os.path.join(prefix, RECEIPT),
+        os.path.join(path, receipt.RECEIPT),
         {
             "schema_version": 1,
-            "distribution": installer["distribution"],
-            "version": installer["version"],
-            "filename": installer["filename"],
-            "url": download.mask(installer["url"]),
-            "sha256": installer["sha256"],
+            "distribution": entry["distribution"],
+            "version": entry["version"],
+            "filename": entry["filename"],
+            "url": download.mask(source),
+            "sha256": entry["sha256"],
             "conda": conda,
             "installed": now(),
         },
     )
+    return name
 
 
-def run_installer(script: str, prefix: str, scratch: str, timeout: int) -> "tuple[Optional[int], str]":
-    """(exit code or None where it was stopped, the end of what it said)."""
-    command = ["bash", script, "-b", "-p", prefix]
-    if os.path.lexists(prefix):
-        # -u is the only way to make it enter a folder that exists, be it empty or half installed.
-        command.insert(3, "-u")
-    log = os.path.join(scratch, "output")
-    former = os.umask(0o022)
-    try:
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=scratch,
-                env=clean_environment(scratch),
-                start_new_session=True,
+def obtain(
+    entry: Mapping[str, Any],
+    script: str,
+    declared: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    progress: Progress,
+) -> str:
+    """Have the installer at `script`, verified; where it came from. A damaged one would leave half an installation."""
+    given = declared.get("installer_path")
+    if given:
+        shutil.copyfile(given, script)
+        os.chmod(script, 0o600)
+        found = files.sha256_file(script)
+        if found != entry["sha256"]:
+            raise FleetError(
+                f"{entry['filename']}: what the controller sent has sha256 {found}, expected {entry['sha256']}. "
+                "Next: run again; nothing was changed."
             )
-            try:
-                code: Optional[int] = process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                code = None
-            finally:
-                stop_group(process)
-    finally:
-        os.umask(former)
-    text = files.read_text(log) or ""
-    return code, "\n".join(text.rstrip().splitlines()[-TAIL_LINES:])
+        return str(entry["sources"][0]["url"])
+    return download.fetch_any(
+        entry["sources"],
+        script,
+        sha256=entry["sha256"],
+        size=entry.get("size"),
+        access=download.Access.of(declared["access"], secrets.get("mirror_auth"), declared.get("mirror")),
+        progress=lambda done, total: progress("fetch", done, total, "bytes", entry["filename"]),
+        mode=0o600,
+    )
 
 
-def stop_group(process: "subprocess.Popen[bytes]") -> None:
-    """End the installer and what it started, if any of it still runs."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def clean_environment(home: str) -> Dict[str, str]:
-    """What the installer sees: no user's settings, and a HOME that is thrown away with all it writes there."""
-    return {
-        "HOME": home,
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "LANG": "C.UTF-8",
-        "CONDA_REGISTER_ENVS": "false",
-    }
-
-
-def prove(prefix: str) -> str:
-    """Start the new conda once: `conda 24.7.1`. FleetError where it can't run on this machine."""
-    with tempfile.TemporaryDirectory(prefix="condafleet-", dir=scratch_parent()) as home:
-        try:
-            done = subprocess.run(
-                [os.path.join(prefix, "bin", "conda"), "--version"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                cwd=home,
-                env=clean_environment(home),
-                timeout=START_LIMIT,
-                check=False,
-            )
-            code, said = done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace").strip()
-        except subprocess.TimeoutExpired:
-            code, said = 124, f"no answer within {START_LIMIT} s"
-        except OSError as error:
-            code, said = 126, str(error)
-    if code != 0:
+def check_nobody_works_in(prefix: str, installation: Mapping[str, Any]) -> None:
+    """A folder at PREFIX has no version of its own to stay on: what runs from it would find other files suddenly."""
+    if installation.get("place") != "folder" or installation["state"] == "absent":
+        return
+    apart = [os.path.join(prefix, name) for name in ("envs", "pkgs")]
+    # Ansible's own Python on this node may be this one.
+    busy = [pid for pid in users_of(prefix, apart) if pid not in (os.getpid(), os.getppid())]
+    if busy:
         raise FleetError(
-            f"{prefix}: conda was installed but cannot start on this machine (code {code}): {said[-1000:]}. "
-            f"Next: remove {prefix}, and choose an installer made for this system."
+            f"miniconda_prefix: {prefix} can't be replaced while processes run from its base environment: "
+            f"{', '.join(str(pid) for pid in busy[:10])}. It was made by hand, so they can't be left on the old one. "
+            "Next: wait until they end, or end them, and run again. Nothing was changed."
         )
-    return said.splitlines()[-1] if said else "conda"
 
 
-def write_condarc(prefix: str, installation: Mapping[str, Any], text: str) -> List[str]:
-    """Write PREFIX/.condarc; a former one that condafleet did not write is kept beside it."""
-    path = os.path.join(prefix, CONDARC)
-    former = installation["condarc"]
-    kept = []
-    if former is not None and not is_ours(installation, files.sha256_bytes(former.encode("utf-8"))):
-        copy = "%s.%s.bak" % (path, datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ"))
-        shutil.copy2(path, copy)
-        kept.append(copy)
-    files.write_atomic(path, text, 0o644)
-    receipt = dict(installation.get("receipt") or {"schema_version": 1, "adopted": now()})
-    receipt["condarc_sha256"] = files.sha256_bytes(text.encode("utf-8"))
-    files.write_json(os.path.join(prefix, RECEIPT), receipt)
-    return kept
+def remove_unfinished(prefix: str, installation: Mapping[str, Any]) -> None:
+    """What an installer that was cut short has left in PREFIX.d; nobody uses that."""
+    for version in installation.get("versions") or []:
+        unfinished = _collectable(version["name"]) and not version["receipt"] and not _is_stub(version["path"])
+        if unfinished and not users_of(version["path"]):
+            remove(version["path"])
 
 
-def set_ownership(prefix: str, declared: Mapping[str, Any], whole: bool) -> None:
-    """Owner and group of the installation (not of envs/, which may be users' own), and the mode of its folder."""
+def settle_aside(aside: str, installation: Mapping[str, Any]) -> List[str]:
+    """What stood at PREFIX and was replaced is kept; only what no installer had finished is not worth that."""
+    if installation["state"] == "unfinished" and not os.path.isdir(os.path.join(aside, installations.ENVS)):
+        remove(aside)
+        return []
+    return [aside]
+
+
+def collect(prefix: str, keep: int, current: str) -> None:
+    """Remove condafleet's oldest installations beyond `keep`, but nothing that a process uses.
+
+    A link to the current one stays in a former one's place: users' settings, environments and kernels name its path.
+    On a shared file system other nodes' processes can't be seen, so everything stays.
+    """
+    for version in installations.observe_versions(prefix):
+        # Left by an uninstallation, for users' environments: from now on they find a whole installation there.
+        if _is_stub(version["path"]):
+            remove(version["path"])
+            _lead_to_current(prefix, version["path"])
+    if is_shared(installations.folder(prefix)):
+        return
+    former = [
+        version
+        for version in installations.observe_versions(prefix)
+        if version["name"] != current and (version["receipt"] or {}).get("sha256") and _collectable(version["name"])
+    ]
+    former.sort(key=lambda version: version["receipt"].get("installed") or "")
+    for version in former[: max(0, len(former) - (keep - 1))]:
+        if not users_of(version["path"]):
+            remove(version["path"])
+            _lead_to_current(prefix, version["path"])
+
+
+def _lead_to_current(prefix: str, path: str) -> None:
+    os.symlink(os.path.join("..", os.path.basename(prefix)), path)
+
+
+def _is_stub(path: str) -> bool:
+    """Whether nothing is there but the way to the shared environments."""
+    return os.listdir(path) == [installations.ENVS] and os.path.islink(os.path.join(path, installations.ENVS))
+
+
+def _collectable(name: str) -> bool:
+    return not name.startswith(installations.ADOPTED + "-")
+
+
+def remove(path: str) -> None:
+    """Remove a folder; its name goes first, so that half of it is never taken for whole."""
+    doomed = os.path.join(os.path.dirname(path), ".removing-" + os.path.basename(path))
+    if os.path.lexists(doomed):
+        shutil.rmtree(doomed)
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
+
+
+def set_ownership(path: str, declared: Mapping[str, Any], whole: bool) -> None:
+    """Owner and group of an installation (not of its environments, which may be users' own), and its folder's mode."""
+    shared = os.path.join(os.path.dirname(path), installations.ENVS)
+    places = [path] + ([shared] if os.path.isdir(shared) and not os.path.islink(shared) else [])
     if os.geteuid() == 0 and (declared.get("owner") or declared.get("group")):
         owner = account("miniconda_owner", declared.get("owner"), pwd.getpwnam, "pw_uid")
         group = account("miniconda_group", declared.get("group"), grp.getgrnam, "gr_gid")
         if whole:
-            _chown_tree(prefix, owner, group)
-        for name in (CONDARC, RECEIPT):
-            if os.path.lexists(os.path.join(prefix, name)):
-                os.lchown(os.path.join(prefix, name), owner, group)
+            _chown_tree(path, owner, group)
+        for place in places:
+            os.chown(place, owner, group)
+        for name in os.listdir(path):
+            if name.startswith("."):
+                os.lchown(os.path.join(path, name), owner, group)
     if declared.get("mode"):
-        os.chmod(prefix, int(declared["mode"], 8))
+        for place in places:
+            os.chmod(place, int(declared["mode"], 8))
 
 
 def _chown_tree(prefix: str, owner: int, group: int) -> None:
-    os.chown(prefix, owner, group)
     for folder, folders, names in os.walk(prefix):
-        if folder == prefix and "envs" in folders:
-            os.lchown(os.path.join(prefix, "envs"), owner, group)
-            folders.remove("envs")
+        if folder == prefix and installations.ENVS in folders:
+            os.lchown(os.path.join(prefix, installations.ENVS), owner, group)
+            folders.remove(installations.ENVS)
         for name in folders + names:
             path = os.path.join(folder, name)
             status = os.lstat(path)
@@ -217,4 +297,7 @@ def check_accounts(declared: Mapping[str, Any]) -> None:
 
 def scratch_parent() -> Optional[str]:
     """Where large temporary files go: /var/tmp is on disk where /tmp often is memory."""
-    return "/var/tmp" if os.access("/var/tmp", os.W_OK | os.X_OK) else None  # noqa: S108 - mkdtemp makes a private folder
+    with contextlib.suppress(OSError):
+        if os.access("/var/tmp", os.W_OK | os.X_OK):  # noqa: S108 - mkdtemp makes a private folder
+            return "/var/tmp"  # noqa: S108
+    return None

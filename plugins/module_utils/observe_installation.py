@@ -10,35 +10,45 @@ import re
 import stat
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
-
-RECEIPT = ".condafleet-installation.json"
-CONDARC = ".condarc"
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    files,
+    installation_settings,
+    installations,
+    receipt,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files
 
 # What installers leave from their first second on, and nothing else does.
 MARKS = frozenset(["_conda", "_conda.exe", "conda.exe", ".installer.info", "preconda.tar.gz", "pkgs.tar.bz2"])
 # What may stand beside these, or alone, in a prefix whose installer was stopped early.
-BESIDE = frozenset(["pkgs", "envs", "tmp", "install_tmp", ".condarc", ".condatmp", ".nonadmin", "LICENSE.txt", RECEIPT])
+BESIDE = frozenset(
+    ["pkgs", "envs", "tmp", "install_tmp", ".condarc", ".condatmp", ".nonadmin", "LICENSE.txt", receipt.RECEIPT]
+)
 
 
-def observe_installation(prefix: str) -> Dict[str, Any]:
-    """`installation` as docs/architecture.md says, with `group`, `missing` and `superuser`."""
+def observe_installation(prefix: str, with_files: bool = False) -> Dict[str, Any]:
+    """`installation` as docs/architecture.md says. `with_files` compares every file with conda's records, which reads
+    them all."""
     names = _names(prefix)
     records = _names(os.path.join(prefix, "conda-meta")) or []
     missing = _missing(prefix, records)
     info = files.read_json(os.path.join(prefix, ".installer.info"))
-    receipt = files.read_json(os.path.join(prefix, RECEIPT))
+    place = installations.place_of(prefix)
+    state = "unfinished" if place["place"] == "broken" else _state(prefix, names, records, missing)
     return {
         "prefix": prefix,
-        "state": _state(prefix, names, records, missing),
+        "state": state,
+        **place,
+        "versions": installations.observe_versions(prefix),
         "missing": missing,
         "conda_version": _version_of("conda", records),
         "python_version": _version_of("python", records),
         "installer": (
             {key: info.get(key) for key in ("name", "version", "platform")} if isinstance(info, dict) else None
         ),
-        "receipt": receipt if isinstance(receipt, dict) else None,
-        "condarc": files.read_text(os.path.join(prefix, CONDARC)) if names is not None else None,
+        "receipt": receipt.read(prefix),
+        **installation_settings.observe(prefix),
+        "damage": damaged_files(prefix) if with_files and state == "present" else None,
         **_ownership(prefix),
         "superuser": os.geteuid() == 0,
     }
@@ -48,7 +58,8 @@ def _state(prefix: str, names: Optional[List[str]], records: List[str], missing:
     if names is None:
         # A file, or a link that leads nowhere, is somebody's too.
         return "foreign" if os.path.lexists(prefix) else "absent"
-    if not names:
+    if not names or names == [installations.ENVS]:
+        # Users' environments may stay where an installation was removed.
         return "absent"
     if not missing:
         return "present"

@@ -22,8 +22,11 @@ VOLATILE = ("/proc/", "/sys/", "/dev/", "/etc/", "/boot/")
 ACCOUNT = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*\$?$")
 
 
-def check_prefix(variable: str, value: Any) -> str:
-    """The path, normalised; InputError where no installation can or should stand there."""
+def check_prefix(variable: str, value: Any, below: int = 0) -> str:
+    """The path, normalised; InputError where no installation can or should stand there.
+
+    `below` is the number of bytes that are added to the path before a program's own name.
+    """
     accepted = "an absolute path of letters, digits and . _ - + @ between slashes, such as /opt/miniconda3"
     if not isinstance(value, str) or not re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+/?", value):
         raise InputError(variable, value, accepted, "choose such a path (conda cannot work below a path with spaces)")
@@ -32,12 +35,12 @@ def check_prefix(variable: str, value: Any) -> str:
         raise InputError(variable, value, accepted + ", without . and .. parts", f"write {path}")
     if SYSTEM.fullmatch(path) or path.startswith(VOLATILE):
         raise InputError(variable, value, "a folder of its own", f"choose one such as {proposal(path)}")
-    longest = SHEBANG_LIMIT - len("#!") - len(LONGEST_PROGRAM)
+    longest = SHEBANG_LIMIT - len("#!") - len(LONGEST_PROGRAM) - below
     if len(path) > longest:
         raise InputError(
             variable,
             f"{value} ({len(path)} bytes)",
-            f"at most {longest} bytes, since scripts start with #!{variable.upper()}{LONGEST_PROGRAM} "
+            f"at most {longest} bytes, since scripts start with the path of their Python below it, "
             f"and a kernel reads {SHEBANG_LIMIT} bytes of that line",
             f"shorten it by {len(path) - longest} bytes",
         )
@@ -62,12 +65,23 @@ def check_account(variable: str, value: Any) -> Optional[str]:
 def check_mode(variable: str, value: Any) -> str:
     """A folder's mode as four octal digits; users must at least be able to pass."""
     text = value if isinstance(value, str) else ""
-    if not re.fullmatch(r"0?[0-7]{3}", text):
+    # Setgid (2755) lets what is made below belong to the folder's group; setuid and sticky have no use here.
+    if not re.fullmatch(r"[02]?[0-7]{3}", text):
         raise InputError(
             variable, value, 'three or four octal digits in quotes, such as "0755"', "quote it (YAML would reckon it)"
         )
     if not int(text, 8) & 0o500 == 0o500:
         raise InputError(variable, value, "a mode that lets the owner read and enter the folder", 'write "0755"')
+    return text.rjust(4, "0")
+
+
+def check_umask(variable: str, value: Any) -> str:
+    """A umask as four octal digits; the owner must keep all rights."""
+    text = value if isinstance(value, str) else ""
+    if not re.fullmatch(r"0{0,2}[0-7]{2}", text):
+        raise InputError(
+            variable, value, 'octal digits in quotes that leave the owner all rights, such as "0022"', "correct it"
+        )
     return text.rjust(4, "0")
 
 

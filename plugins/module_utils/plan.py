@@ -36,7 +36,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         if refusal:
             blocked.append(refusal)
         else:
-            installation = plan_installation(observed["installation"], desired["installation"])
+            installation = plan_installation(observed, desired["installation"])
 
     shells: list[dict[str, Any]] = []
     if desired.get("shells"):

@@ -4,31 +4,41 @@
 from __future__ import annotations
 
 import os
-from typing import List
+from typing import List, Sequence
 
 
-def users_of(folder: str, proc: str = "/proc") -> List[int]:
+def users_of(folder: str, apart: Sequence[str] = (), proc: str = "/proc") -> List[int]:
     """The processes whose program, working folder, root or mapped files lie below `folder`, as far as they can be seen.
 
+    What lies below one of `apart` does not count.
     Their environment is not looked at: it holds the link's path, and accuses the wrong generation after a switch.
     """
     found = []
     for name in os.listdir(proc):
-        if name.isdigit() and _uses(os.path.join(proc, name), folder):
+        if name.isdigit() and _uses(os.path.join(proc, name), folder, apart):
             found.append(int(name))
     return sorted(found)
 
 
-def _uses(process: str, folder: str) -> bool:
+def _uses(process: str, folder: str, apart: Sequence[str]) -> bool:
     for entry in ("exe", "cwd", "root"):
         try:
-            target = os.readlink(os.path.join(process, entry))
+            if _inside(os.readlink(os.path.join(process, entry)), folder, apart):
+                return True
         except OSError:
             continue
-        if target == folder or target.startswith(folder + "/"):
-            return True
     try:
         with open(os.path.join(process, "maps"), "rb") as stream:
-            return (" " + folder + "/").encode() in stream.read()
+            maps = stream.read()
     except OSError:
         return False
+    if (" " + folder + "/").encode() not in maps:
+        return False
+    mapped = (line.split(None, 5)[5:] for line in maps.decode("utf-8", "replace").splitlines())
+    return any(_inside(rest[0], folder, apart) for rest in mapped if rest)
+
+
+def _inside(path: str, folder: str, apart: Sequence[str]) -> bool:
+    if path != folder and not path.startswith(folder + "/"):
+        return False
+    return not any(path == one or path.startswith(one + "/") for one in apart)

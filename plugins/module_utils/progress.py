@@ -62,8 +62,13 @@ def progress_file(root: str, job: Optional[str]) -> Optional[str]:
 
 
 @contextlib.contextmanager
-def node_lock(root: str, what: str, timeout: float = 60.0, pause: float = 0.5) -> Iterator[None]:
-    """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holder ends."""
+def node_lock(
+    root: str, what: str, timeout: float = 60.0, pause: float = 0.5, variable: str = "environments_root"
+) -> Iterator[None]:
+    """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holder ends.
+
+    `variable` is the one that an error names.
+    """
     path = os.path.join(root, "lock")
     # Not even readable by others: whoever can open it could hold it for ever.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -76,7 +81,7 @@ def node_lock(root: str, what: str, timeout: float = 60.0, pause: float = 0.5) -
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise FleetError(_held(path, timeout)) from None
+                    raise FleetError(_held(variable, path, timeout)) from None
                 time.sleep(pause)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": clock.now(), "what": what}
         os.ftruncate(descriptor, 0)
@@ -86,12 +91,13 @@ def node_lock(root: str, what: str, timeout: float = 60.0, pause: float = 0.5) -
         os.close(descriptor)
 
 
-def _held(path: str, timeout: float) -> str:
+def _held(variable: str, path: str, timeout: float) -> str:
     holder = files.read_json(path, {})
     return (
-        "environments_root: %s is held by process %s on %s since %s (%s), and was not given back within %d seconds. "
+        "%s: %s is held by process %s on %s since %s (%s), and was not given back within %d seconds. "
         "Next: wait until that has ended, or end that process if it hangs; nothing has to be deleted."
     ) % (
+        variable,
         path,
         holder.get("pid", "?"),
         holder.get("host", "?"),

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running an installer, and starting the conda that it made: with no user's settings, and with a limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Dict, Optional, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+
+TAIL_LINES = 20
+# Long enough for a cold disk, short enough to notice a program that hangs.
+START_LIMIT = 120
+
+
+def run_installer(
+    script: str, path: str, scratch: str, timeout: int, umask: str, progress: Progress
+) -> Tuple[Optional[int], str]:
+    """(exit code or None where it was stopped, the end of what it said). `path` must not exist yet."""
+    log = os.path.join(scratch, "output")
+    former = os.umask(int(umask, 8))
+    try:
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                ["bash", script, "-b", "-p", path],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=scratch,
+                env=clean_environment(scratch),
+                start_new_session=True,
+            )
+    finally:
+        os.umask(former)
+    began = time.monotonic()
+    code: Optional[int] = None
+    try:
+        while code is None and time.monotonic() - began < timeout:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(min(1.0, timeout))
+            progress("install", int(time.monotonic() - began), timeout, "seconds of at most", os.path.basename(script))
+    finally:
+        stop_group(process)
+    text = files.read_text(log) or ""
+    return code, "\n".join(text.rstrip().splitlines()[-TAIL_LINES:])
+
+
+def stop_group(process: "subprocess.Popen[bytes]") -> None:
+    """End the installer and what it started, if any of it still runs."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def clean_environment(home: str) -> Dict[str, str]:
+    """What the installer sees: no user's settings, and a HOME that is thrown away with all it writes there."""
+    return {
+        "HOME": home,
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "CONDA_REGISTER_ENVS": "false",
+    }
+
+
+def prove(path: str) -> str:
+    """Start the new conda once: `conda 24.7.1`. FleetError where it can't run on this machine."""
+    with tempfile.TemporaryDirectory(prefix="condafleet-") as home:
+        try:
+            done = subprocess.run(
+                [os.path.join(path, "bin", "conda"), "--version"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                cwd=home,
+                env=clean_environment(home),
+                timeout=START_LIMIT,
+                check=False,
+            )
+            code, said = done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace").strip()
+        except subprocess.TimeoutExpired:
+            code, said = 124, f"no answer within {START_LIMIT} s"
+        except OSError as error:
+            code, said = 126, str(error)
+    if code != 0:
+        raise FleetError(
+            f"{path}: conda was installed but cannot start on this machine (code {code}): {said[-1000:]}. "
+            "It was not put in place. Next: choose an installer made for this system."
+        )
+    return said.splitlines()[-1] if said else "conda"

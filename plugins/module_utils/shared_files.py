@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a folder lies on a file system that other nodes may share, by what the kernel says of its mount."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils import files
+
+# By the kernel's names; `fuse.` stands before those that run in user space.
+SHARED = re.compile(
+    r"(fuse\.)?(nfs4?|lustre|gpfs|beegfs|ceph|cephfs|cifs|smb3|afs|9p|virtiofs|glusterfs|gfs2|ocfs2|"
+    r"orangefs|pvfs2|panfs|wekafs|daos|dfuse|moosefs|juicefs|sshfs|fhgfs|gpfs2|vast)"
+)
+
+
+def is_shared(path: str, mounts: str = "/proc/self/mountinfo") -> bool:
+    """True where other nodes may see the same files, so that their processes may use what lies there."""
+    kind = kind_of(path, mounts)
+    return bool(kind and SHARED.fullmatch(kind))
+
+
+def kind_of(path: str, mounts: str = "/proc/self/mountinfo") -> Optional[str]:
+    """The type of the file system that holds a path, such as ext4 or nfs4; None where it can't be told."""
+    real = os.path.realpath(files.existing_parent(path))
+    best, kind = "", None
+    for line in (files.read_text(mounts) or "").splitlines():
+        before, _dummy, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), fields[4])
+        inside = point == "/" or real == point or real.startswith(point + "/")
+        # The last mount on a place is the one that is seen.
+        if inside and len(point) >= len(best):
+            best, kind = point, after.split(" ")[0]
+    return kind
