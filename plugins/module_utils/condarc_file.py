@@ -15,8 +15,8 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, receipt
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.condarc import text_for, without_credentials
 from ansible_collections.condafleet.core.plugins.module_utils.conda_run import check_candidate
+from ansible_collections.condafleet.core.plugins.module_utils.condarc import text_for, without_credentials
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 CONDARC = ".condarc"
@@ -27,7 +27,7 @@ PREVIOUS = ".previous"
 
 
 def observe(prefix: str) -> Dict[str, Any]:
-    """{condarc, condarc_sha256, condarc_site: {text, sha256, note}}; texts without credentials, as they may be shown."""
+    """{condarc, condarc_sha256, condarc_site: {text, sha256, note}, solvers}; texts as they may be shown."""
     text, sha256 = _look(os.path.join(prefix, CONDARC))
     site_text, site_sha256 = _look(os.path.join(SITE, CONDARC))
     note = files.read_json(os.path.join(SITE, SITE_NOTE))
@@ -51,23 +51,30 @@ def plan(installation: Mapping[str, Any], declared: Mapping[str, Any]) -> List[D
     sha256 = files.sha256_bytes(text.encode("utf-8"))
     before = installation.get("condarc") or ""
     site = installation.get("condarc_site") or {}
-    ours = _is_ours(site.get("note"), _prefix(installation, declared))
+    prefix = _prefix(installation, declared)
+    own = os.path.join(prefix, CONDARC)
+    ours = _is_ours(site.get("note"), prefix)
     if wanted["level"] == "site":
         changes = []
         if site.get("sha256") != sha256 or not ours:
             changes.append(
-                {"what": "condarc", "path": "/etc/conda/.condarc", "before": site.get("text") or "", "after": text}
+                {
+                    "what": "condarc",
+                    "path": os.path.join(SITE, CONDARC),
+                    "before": site.get("text") or "",
+                    "after": text,
+                }
             )
         if installation.get("condarc") is not None:
             # conda would read it after the node's own, and let it win.
-            changes.append({"what": "condarc", "path": CONDARC, "before": before, "after": ""})
+            changes.append({"what": "condarc", "path": own, "before": before, "after": ""})
         return changes
     changes = []
     if installation.get("condarc_sha256") != sha256:
-        changes.append({"what": "condarc", "path": CONDARC, "before": before, "after": text})
+        changes.append({"what": "condarc", "path": own, "before": before, "after": text})
     if ours:
         changes.append(
-            {"what": "condarc", "path": "/etc/conda/.condarc", "before": site.get("text") or "", "after": ""}
+            {"what": "condarc", "path": os.path.join(SITE, CONDARC), "before": site.get("text") or "", "after": ""}
         )
     return changes
 
