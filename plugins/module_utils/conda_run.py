@@ -21,7 +21,7 @@ from conda.base.context import Context
 try:
     Context(search_path=(sys.argv[1],)).validate_all()
 except Exception as error:
-    sys.exit(str(error) or type(error).__name__)
+    sys.exit("%s: %s" % (type(error).__name__, error))
 """
 
 

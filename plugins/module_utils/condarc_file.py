@@ -207,7 +207,7 @@ def _candidate(text: str, ca: Optional[str], prefix: str) -> str:
     if not ca or os.path.exists(ca):
         return text
     place = os.path.join(prefix, ca[-len("etc/condafleet/ca.pem") :])
-    return text.replace(ca, place) if os.path.exists(place) else text.replace("ssl_verify: %s\n" % ca, "")
+    return text.replace(ca, place) if os.path.exists(place) else re.sub(r"(?m)^ssl_verify: .*\n", "", text)
 
 
 def _check_solver(installation: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The text of .condarc: YAML that says what was declared, and channels whose terms were accepted."""
+"""The text of a condarc: YAML that says what was declared, under the names that the installed conda knows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.condafleet.core.plugins.module_utils import condarc
-from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
 scalars = (
     st.none()
@@ -36,71 +35,58 @@ def test_whatever_is_rendered_is_read_back_as_declared(declared: dict[str, Any])
 
 
 def test_the_usual_text_is_plain_and_stable() -> None:
-    text = condarc.render(condarc.compose(["conda-forge", "file:///srv/depot/channel"], {"ssl_verify": "/etc/ca.pem"}))
-    assert text == (
-        condarc.HEADER + "channels:\n  - conda-forge\n  - file:///srv/depot/channel\nauto_activate_base: false\n"
+    own = {"channels": ["conda-forge", "file:///srv/depot/channel"], "solver": None, "auto_activate": False}
+    assert condarc.render(condarc.compose(own, {"ssl_verify": "/etc/ca.pem"})) == (
+        condarc.HEADER + "channels:\n  - conda-forge\n  - file:///srv/depot/channel\nauto_activate: false\n"
         'notify_outdated_conda: false\nssl_verify: "/etc/ca.pem"\n'
     )
 
 
-def test_a_user_s_settings_go_before_our_own() -> None:
-    assert condarc.compose(["a"], {"auto_activate_base": True})["auto_activate_base"] is True
-
-
 @pytest.mark.parametrize(
-    "channel",
+    ("version", "name"),
     [
-        "defaults",
-        "main",
-        "pkgs/r",
-        "anaconda/label/dev",
-        "https://repo.anaconda.com/pkgs/main",
-        "https://REPO.anaconda.com/x/",
-        "https://conda.anaconda.org/anaconda",
-        "http://conda.anaconda.org/pkgs/msys2/",
+        ("24.7.1", "auto_activate_base"),
+        ("25.3.1", "auto_activate_base"),
+        ("25.5.0", "auto_activate"),
+        ("26.7.1", "auto_activate"),
+        (None, "auto_activate"),
+        ("unknown", "auto_activate"),
     ],
 )
-def test_anaconda_s_channels_need_their_terms_accepted(channel: str) -> None:
-    with pytest.raises(InputError, match="miniconda_tos: accept") as caught:
-        condarc.check_channels(["conda-forge", channel], {}, "decline")
-    assert channel in caught.value.message
-    condarc.check_channels(["conda-forge", channel], {}, "accept")
+def test_auto_activate_has_the_name_that_the_installed_conda_knows(version: str | None, name: str) -> None:
+    declared = {"texts": condarc.texts_of(condarc.compose({"channels": ["a"], "auto_activate": False}, {}))}
+    settings = yaml.safe_load(condarc.text_for(declared, version))
+    assert [key for key in settings if key.startswith("auto_activate")] == [name]
 
 
-@pytest.mark.parametrize(
-    "channel", ["conda-forge", "nvidia", "https://conda.anaconda.org/conda-forge", "https://mirror.example/main"]
-)
-def test_other_channels_do_not(channel: str) -> None:
-    condarc.check_channels([channel], {}, "decline")
+@pytest.mark.parametrize("name", ["auto_activate", "auto_activate_base"])
+def test_a_user_s_settings_go_before_our_own_under_whatever_name(name: str) -> None:
+    texts = condarc.texts_of(condarc.compose({"auto_activate": False, "solver": "classic"}, {name: True}))
+    assert yaml.safe_load(texts["auto_activate"])["auto_activate"] is True
+    assert yaml.safe_load(texts["auto_activate_base"])["auto_activate_base"] is True
+    renamed = condarc.compose({"solver": "classic"}, {"experimental_solver": "libmamba"})
+    assert (renamed["solver"], "experimental_solver" in renamed) == ("libmamba", False)
 
 
-def test_defaults_may_be_a_mirror_of_one_s_own() -> None:
-    condarc.check_channels(["defaults"], {"default_channels": ["https://mirror.example/main"]}, "decline")
-    with pytest.raises(InputError, match="defaults"):
-        condarc.check_channels(["defaults"], {"default_channels": ["https://repo.anaconda.com/pkgs/main"]}, "decline")
+def test_conda_which_knows_no_mirrors_is_led_to_the_first_one() -> None:
+    mirrored = {
+        "conda-forge": ["https://a.example/x/conda-forge/", "https://b.example/conda-forge"],
+        "odd": ["https://a.example/api/odd-remote"],
+        "defaults": ["https://a.example/main"],
+    }
+    own = {"channels": ["conda-forge"], "mirrored_channels": mirrored}
+    settings = condarc.compose(own, {})
+    assert settings["mirrored_channels"] == mirrored
+    assert settings["custom_channels"] == {"conda-forge": "https://a.example/x"}
+    assert settings["custom_multichannels"] == {"odd": ["https://a.example/api/odd-remote"]}
+    assert settings["default_channels"] == ["https://a.example/main"]
+    elsewhere = condarc.compose(own, {"custom_channels": {"conda-forge": "https://c.example"}, "default_channels": []})
+    assert elsewhere["custom_channels"] == {"conda-forge": "https://c.example"}
+    assert elsewhere["default_channels"] == []
 
 
-@pytest.mark.parametrize(
-    ("channels", "extras", "tos", "told"),
-    [
-        ([], {}, "decline", "at least one channel"),
-        ("conda-forge", {}, "decline", "a list"),
-        (["nodefaults"], {}, "decline", "leave it out"),
-        (["conda forge"], {}, "decline", "miniconda_channels: conda forge"),
-        (["ftp://h/x"], {}, "decline", "http, https or file"),
-        (["conda-forge"], {"channels": ["x"]}, "decline", "miniconda_channels"),
-        (["conda-forge"], [], "decline", "mapping"),
-        (["conda-forge"], {}, "yes", "accept, decline"),
-    ],
-)
-def test_what_is_refused(channels: Any, extras: Any, tos: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        condarc.check_channels(channels, extras, tos)
-
-
-@pytest.mark.parametrize("url", ["https://user:s3cret@h/x", "https://h/t/s3cret/x", "https://h/t/s3cret"])
-def test_credentials_are_refused_and_not_repeated(url: str) -> None:
-    for channels, extras in (([url], {}), (["a"], {"proxy_servers": {"https": url}}), (["a"], {"x": [url]})):
-        with pytest.raises(InputError) as caught:
-            condarc.check_channels(channels, extras, "decline")
-        assert "s3cret" not in caught.value.message
+def test_a_file_is_shown_without_its_credentials() -> None:
+    text = "channels:\n  - https://u:pw@h/t/tk-1/x\n  - 'https://h/t/tk-2'\n  - https://h/plain\n"
+    shown = condarc.without_credentials(text)
+    assert "pw" not in shown and "tk-" not in shown
+    assert "https://h/plain" in shown

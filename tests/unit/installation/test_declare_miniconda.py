@@ -57,7 +57,7 @@ def test_miniforge_by_default_with_the_catalog_s_sha256() -> None:
         "distribution": "miniforge",
     }
     assert set(declared["installers"]) == {"x86_64", "aarch64", "ppc64le"}
-    assert "- conda-forge" in declared["condarc"]
+    assert "- conda-forge" in declared["condarc"]["texts"]["auto_activate"]
 
 
 def test_versions_are_ordered_by_conda_s_version_then_python_s() -> None:
