@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import download
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
@@ -23,7 +23,7 @@ def part_of(name: str) -> str:
     return PARTS.get(name[:-3] if name.endswith(".gz") else name, "")
 
 
-def ensure(files: Sequence[Mapping[str, Any]], folder: str, timeout: float = 60) -> Dict[str, str]:
+def ensure(files: Sequence[Mapping[str, Any]], folder: str, access: Optional[download.Access] = None) -> Dict[str, str]:
     """Have every file {name, url, sha256} in `folder`, verified, fetching what is missing or damaged.
 
     Returns {part: path}; FleetError says which file could not be had, and why.
@@ -33,6 +33,6 @@ def ensure(files: Sequence[Mapping[str, Any]], folder: str, timeout: float = 60)
     with node_lock(folder, "fetch the data set"):
         for entry in files:
             path = os.path.join(folder, entry["name"])
-            download.fetch(entry["url"], path, sha256=entry["sha256"], timeout=timeout)
+            download.fetch(entry["url"], path, sha256=entry["sha256"], access=access)
             found[part_of(entry["name"])] = path
     return found

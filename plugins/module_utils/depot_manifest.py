@@ -12,7 +12,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.paths import check_url
 
 MANIFEST = "manifest.json"
-TIMEOUT = 30
 
 
 def check_depot(depot_url: Any, depot_sha256: Any) -> Optional[str]:
@@ -32,14 +31,16 @@ def check_depot(depot_url: Any, depot_sha256: Any) -> Optional[str]:
     return depot_url.rstrip("/")
 
 
-def read_manifest(depot_url: Any, depot_sha256: Any, timeout: float = TIMEOUT) -> Optional[Dict[str, Any]]:
+def read_manifest(
+    depot_url: Any, depot_sha256: Any, access: Optional[download.Access] = None
+) -> Optional[Dict[str, Any]]:
     """The manifest, verified; None where no depot is declared. FleetError where it can't be had or is another one."""
     base = check_depot(depot_url, depot_sha256)
     if base is None:
         return None
     url = origins.join(base, MANIFEST)
     try:
-        content = download.read(url, timeout=timeout)
+        content = download.read(url, access=access)
     except FleetError as error:
         raise FleetError(
             f"depot_url: {download.mask(base)} cannot be read: {error.message}. "

@@ -3,37 +3,44 @@
 
 from __future__ import annotations
 
-import base64
-import email.utils
+import contextlib
 import errno
+import fcntl
 import http.client
 import os
 import re
-import socket
-import ssl
+import shutil
+import stat
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from typing import Any, BinaryIO, Callable, Optional
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any, BinaryIO, Callable, Iterator, List, Mapping, Optional, Sequence
+from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.access import Access
+from ansible_collections.condafleet.core.plugins.module_utils.download_errors import (
+    DiskError,
+    PassingError,
+    judged,
+    mask,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
+__all__ = ["Access", "fetch", "fetch_any", "mask", "partial_dir", "read"]
+
 Progress = Callable[[int, Optional[int]], None]
+Say = Callable[[str], None]
 
 PIECE = 1 << 18
+# A server that asks for longer is not waited for: a person should see that.
 LONGEST_WAIT = 120.0
-# A network file system or a proxy answers these for a while and then recovers.
-PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-
-
-class PassingError(Exception):
-    """A cause that may be gone at the next try. `wait` is what the server asked for, in seconds."""
-
-    def __init__(self, cause: str, wait: Optional[float] = None) -> None:
-        super().__init__(cause)
-        self.wait = wait
+# Partial files of downloads that nobody took up again.
+STALE_SECONDS = 7 * 24 * 3600.0
+# On disk, where /tmp often is memory, and not emptied at every start.
+PARENTS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - the folder below is private, and checked
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EISDIR)
 
 
 def fetch(
@@ -42,32 +49,34 @@ def fetch(
     *,
     sha256: str,
     size: Optional[int] = None,
-    timeout: float = 60,
-    retries: int = 4,
+    access: Optional[Access] = None,
     progress: Optional[Progress] = None,
+    say: Optional[Say] = None,
     mode: int = 0o644,
+    part: Optional[str] = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Have the file with this sha256 at `destination`; True where it had to be fetched.
 
-    `timeout` is in seconds without a byte. One writer per destination: the partial file `<destination>.part` is
-    resumed by the next call. FleetError names the URL (credentials masked) and the cause.
+    One writer per destination: the partial file (`part`, or `<destination>.part`) is resumed by the next call.
+    `say` hears of each wait. FleetError names the URL (credentials masked) and the cause.
     """
+    access = access or Access()
     wanted = sha256.lower()
     if not re.fullmatch(r"[0-9a-f]{64}", wanted):
         raise FleetError(f"{mask(url)}: sha256 {sha256!r} is not 64 hexadecimal digits; nothing was fetched.")
     if os.path.isfile(destination) and files.sha256_file(destination) == wanted:
         return False
-    part = destination + ".part"
+    part = part or destination + ".part"
     failures = 0
     while True:
         resumed = os.path.exists(part) and os.path.getsize(part) > 0
         try:
-            _transfer(url, part, size, timeout, progress)
+            _transfer(url, part, size, access, progress)
             found = files.sha256_file(part)
             if found == wanted:
                 os.chmod(part, mode)
-                os.replace(part, destination)
+                _move(part, destination)
                 return True
             files.remove_quietly(part)
             if not resumed:
@@ -76,37 +85,142 @@ def fetch(
             continue
         except PassingError as error:
             failures += 1
-            if failures > retries:
+            if failures > access.retries:
                 tries = f"after {failures} tries" if failures > 1 else "at the first try"
                 raise FleetError(f"{mask(url)}: {error} ({tries})") from error
-            wait = error.wait if error.wait is not None else 2.0 ** (failures - 1)
-            pause(min(wait, LONGEST_WAIT))
+            wait = error.wait if error.wait is not None else min(2.0 ** (failures - 1), LONGEST_WAIT)
+            if wait > LONGEST_WAIT:
+                raise FleetError(f"{mask(url)}: {error}, and no more than {LONGEST_WAIT:g} s are waited") from error
+            if say:
+                say(f"{mask(url)}: {error}; waiting {wait:g} s before try {failures + 1} of {access.retries + 1}")
+            pause(wait)
 
 
-def read(url: str, *, timeout: float = 30, limit: int = 256 << 20) -> bytes:
+def fetch_any(
+    sources: Sequence[Mapping[str, str]],
+    destination: str,
+    *,
+    sha256: str,
+    size: Optional[int] = None,
+    access: Optional[Access] = None,
+    progress: Optional[Progress] = None,
+    say: Optional[Say] = None,
+    mode: int = 0o600,
+    partials: Optional[str] = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Optional[str]:
+    """Have the file at `destination` from the first of `sources` ({kind, url}) that gives it; the URL, None where
+    it was there.
+
+    What a broken download has left is taken up by the next call, whichever source that asks: `partials` is a folder
+    that the caller holds; without it, a private one of this user. FleetError lists each URL with its cause.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = partials or stack.enter_context(_private_partials(say))
+        causes: List[str] = []
+        for source in sources:
+            url = source["url"]
+            try:
+                fetched = fetch(
+                    url,
+                    destination,
+                    sha256=sha256,
+                    size=size,
+                    access=access,
+                    progress=progress,
+                    say=say,
+                    mode=mode,
+                    part=os.path.join(folder, sha256.lower()),
+                    pause=pause,
+                )
+                return url if fetched else None
+            except DiskError:
+                raise
+            except FleetError as error:
+                causes.append(error.message.rstrip("."))
+    name = os.path.basename(destination)
+    if len(causes) == 1:
+        raise FleetError(f"{name} could not be fetched: {causes[0]}.")
+    listed = "; ".join(f"({number}) {cause}" for number, cause in enumerate(causes, 1))
+    raise FleetError(f"{name} could not be fetched from any of {len(causes)} places: {listed}.")
+
+
+def read(url: str, *, access: Optional[Access] = None, limit: int = 256 << 20) -> bytes:
     """The whole content of a small file, such as a manifest; one try, and no more than `limit` bytes."""
+    access = access or Access(timeout=30)
     try:
-        with _open(url, 0, timeout) as source:
+        with _open(url, 0, access) as source:
             content: bytes = source.read(limit + 1)
     except PassingError as error:
         raise FleetError(f"{mask(url)}: {error}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise FleetError(f"{mask(url)}: {_cause(error)}") from error
+        raise FleetError(f"{mask(url)}: {judged(url, error, access)}") from error
     if len(content) > limit:
         raise FleetError(f"{mask(url)}: larger than {limit} bytes; this is not the file that was asked for.")
     return content
 
 
-def mask(url: str) -> str:
-    """The URL without what may be a secret: user and password, conda's /t/TOKEN/, the query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")
-    netloc = "***@" + host[2] if host[1] else parts.netloc
-    path = re.sub(r"/t/[^/]+", "/t/***", parts.path)
-    return urlunsplit((parts.scheme, netloc, path, "***" if parts.query else "", ""))
+def partial_dir() -> str:
+    """A folder for partial files that outlives a run, and that nobody else can look into or lead elsewhere."""
+    parent = next((place for place in PARENTS if os.access(place, os.W_OK | os.X_OK)), PARENTS[-1])
+    path = os.path.join(parent, "condafleet-%d" % os.geteuid())
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise DiskError(
+            f"{path}: is no folder of user {os.geteuid()}: somebody else has put it there. Accepted: a private folder. "
+            "Next: remove it. Nothing was fetched."
+        )
+    if status.st_mode & 0o7777 != 0o700:
+        os.chmod(path, 0o700)
+    return path
 
 
-def _transfer(url: str, part: str, size: Optional[int], timeout: float, progress: Optional[Progress]) -> None:
+@contextlib.contextmanager
+def _private_partials(say: Optional[Say]) -> Iterator[str]:
+    """The folder, held alone while a download goes on; it is gone afterwards where nothing is left to resume."""
+    told = False
+    while True:
+        folder = partial_dir()
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it before may have removed it: then this is a folder without a name.
+            if os.path.exists(folder) and os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                break
+        except BlockingIOError:
+            if say and not told:
+                say("another download of this user goes on; waiting for it")
+            told = True
+            time.sleep(0.5)
+        os.close(descriptor)
+    try:
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            if os.lstat(path).st_mtime < time.time() - STALE_SECONDS:
+                files.remove_quietly(path)
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+        os.close(descriptor)
+
+
+def _move(part: str, destination: str) -> None:
+    """Put the file in its place in one step, also from another file system."""
+    try:
+        os.replace(part, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise DiskError(f"{destination}: cannot be written: {error.strerror}") from error
+        beside = destination + ".new"
+        shutil.copy2(part, beside)
+        os.replace(beside, destination)
+        files.remove_quietly(part)
+
+
+def _transfer(url: str, part: str, size: Optional[int], access: Access, progress: Optional[Progress]) -> None:
     """Bring `part` to its end, from wherever it stands."""
     have = os.path.getsize(part) if os.path.exists(part) else 0
     if size is not None and have > size:
@@ -115,41 +229,55 @@ def _transfer(url: str, part: str, size: Optional[int], timeout: float, progress
     if size is not None and have == size and size > 0:
         return
     try:
-        with _open(url, have, timeout) as source:
+        with _open(url, have, access) as source:
             resumed = have > 0 and (getattr(source, "status", None) == 206 or url.startswith("file:"))
             have = have if resumed else 0
-            announced = _length(source)
-            total = size if size is not None else (have + announced if announced is not None else None)
+            total = _total(url, source, have, size)
             with open(part, "ab" if resumed else "wb") as sink:
-                have = _copy(source, sink, have, total, progress)
+                have = _copy(url, source, sink, have, total, progress)
             if total is not None and have < total:
                 raise PassingError(f"the connection ended after {have} of {total} bytes")
     except PassingError:
         raise
     except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise FleetError(f"{part}: cannot be written: {error.strerror}") from error
-        raise _judged(url, error) from error
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS and not isinstance(error, urllib.error.URLError):
+            raise DiskError(f"{part}: cannot be written: {error.strerror}") from error
+        raise judged(url, error, access) from error
 
 
-def _copy(source: Any, sink: BinaryIO, have: int, total: Optional[int], progress: Optional[Progress]) -> int:
+def _total(url: str, source: Any, have: int, size: Optional[int]) -> Optional[int]:
+    """How long the file is. What the server says has to fit: there is no need to fetch gigabytes of something else.
+
+    Whether the rest belongs to the same file is told by its sha256, for whichever source gave the beginning; an ETag
+    would say so for one server only.
+    """
+    headers = getattr(source, "headers", None) or {}
+    given = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range") or "")
+    if given and int(given.group(1)) != have:
+        raise FleetError(f"{mask(url)}: the server answered with another part of the file than was asked for.")
+    announced = headers.get("Content-Length")
+    length = int(announced) + have if announced and announced.isdigit() else None
+    if given and given.group(2) != "*":
+        length = int(given.group(2))
+    if size is not None and length is not None and length != size:
+        raise FleetError(f"{mask(url)}: the file there has {length} bytes, expected {size}. It was not used.")
+    return size if size is not None else length
+
+
+def _copy(url: str, source: Any, sink: BinaryIO, have: int, total: Optional[int], progress: Optional[Progress]) -> int:
     while True:
         piece = source.read(PIECE)
         if not piece:
             return have
-        sink.write(piece)
         have += len(piece)
+        if total is not None and have > total:
+            raise FleetError(f"{mask(url)}: more than the expected {total} bytes came. The file was not used.")
+        sink.write(piece)
         if progress:
             progress(have, total)
 
 
-def _length(source: Any) -> Optional[int]:
-    headers = getattr(source, "headers", None)
-    value = headers.get("Content-Length") if headers else None
-    return int(value) if value and value.isdigit() else None
-
-
-def _open(url: str, offset: int, timeout: float) -> Any:
+def _open(url: str, offset: int, access: Access) -> Any:
     """An open stream of the URL from `offset` on (or from its start, where the server can't do that)."""
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -162,25 +290,19 @@ def _open(url: str, offset: int, timeout: float) -> Any:
         return stream
     if parts.scheme not in ("http", "https"):
         raise FleetError(f"{mask(url)}: only http, https and file URLs can be fetched.")
-    user, at, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(urlunsplit((parts.scheme, host, parts.path or "/", parts.query, "")))
-    request.add_header("User-Agent", "condafleet")
-    if at:
-        token = base64.b64encode(unquote(user).encode("utf-8")).decode("ascii")
-        # Unredirected: a password is not handed to another host.
-        request.add_unredirected_header("Authorization", "Basic " + token)
+    headers = {"User-Agent": "condafleet"}
     if offset:
-        request.add_header("Range", f"bytes={offset}-")
+        headers["Range"] = f"bytes={offset}-"
     try:
-        return urllib.request.urlopen(request, timeout=timeout)
+        return access.open(url, headers)
     except urllib.error.HTTPError as error:
         if error.code == 416 and offset:
             # The partial file is as long as the remote one, or longer: its sha256 will tell.
             error.close()
             return _Empty()
-        raise _judged(url, error) from error
+        raise judged(url, error, access) from error
     except (OSError, http.client.HTTPException) as error:
-        raise _judged(url, error) from error
+        raise judged(url, error, access) from error
 
 
 class _Empty:
@@ -196,57 +318,3 @@ class _Empty:
 
     def __exit__(self, *_: Any) -> None:
         return None
-
-
-def _judged(url: str, error: BaseException) -> Exception:
-    """FleetError for what no repetition mends, PassingError for the rest."""
-    cause = _cause(error)
-    reason = getattr(error, "reason", None)
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        if error.code in PASSING_STATUS:
-            return PassingError(cause, _retry_after(error.headers.get("Retry-After") if error.headers else None))
-        return FleetError(f"{mask(url)}: {cause}")
-    if isinstance(reason, ssl.SSLCertVerificationError) or isinstance(error, ssl.SSLCertVerificationError):
-        return FleetError(f"{mask(url)}: {cause}")
-    if isinstance(error, (urllib.error.URLError, OSError, http.client.HTTPException)):
-        return PassingError(cause)
-    return FleetError(f"{mask(url)}: {cause}")
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        meaning = {
-            401: "credentials are missing or wrong",
-            403: "access is refused",
-            404: "there is no such file",
-            407: "the proxy wants credentials",
-            429: "too many requests",
-        }.get(error.code, "the server could not answer" if error.code >= 500 else "the server refused")
-        return f"HTTP {error.code}: {meaning}"
-    reason = getattr(error, "reason", None)
-    inner = reason if isinstance(reason, BaseException) else error
-    if isinstance(inner, socket.gaierror):
-        return f"DNS: the host name could not be resolved ({inner.strerror})"
-    if isinstance(inner, ssl.SSLError):
-        return f"TLS: {getattr(inner, 'verify_message', '') or inner.reason or inner}"
-    if isinstance(inner, (socket.timeout, TimeoutError)):
-        return "no byte arrived within the time limit"
-    if isinstance(inner, http.client.IncompleteRead):
-        return "the connection ended too early"
-    if isinstance(inner, OSError) and inner.strerror:
-        return f"connection: {inner.strerror}"
-    return f"{type(inner).__name__}: {inner}"
-
-
-def _retry_after(value: Optional[str]) -> Optional[float]:
-    """Seconds that a Retry-After header asks for; it may be a number or a date."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, moment.timestamp() - time.time())

@@ -110,6 +110,7 @@ def fetch_all(
     depot_url: Optional[str],
     depot_origins: Optional[Mapping[str, str]],
     progress: Progress,
+    access: Optional[download.Access] = None,
 ) -> Dict[str, Any]:
     """Have every archive, verified; {fetched: number, bytes: number}. A fetch that was cut short is resumed."""
     sizes: Dict[str, int] = {}
@@ -132,7 +133,9 @@ def fetch_all(
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         try:
             url = origins.rewrite(package.url, depot_origins, depot_url)
-            done = download.fetch(url, path, sha256=package.sha256, size=package.size, progress=report(package))
+            done = download.fetch(
+                url, path, sha256=package.sha256, size=package.size, access=access, progress=report(package)
+            )
         except FleetError:
             failed.set()
             raise

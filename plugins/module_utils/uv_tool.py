@@ -15,7 +15,13 @@ def uv_path(root: str, sha256: str) -> str:
     return os.path.join(root, "tools", "uv-" + sha256[:12], "uv")
 
 
-def ensure_uv(root: str, tools: Optional[Mapping[str, Any]], platform: str, depot_url: Optional[str]) -> Optional[str]:
+def ensure_uv(
+    root: str,
+    tools: Optional[Mapping[str, Any]],
+    platform: str,
+    depot_url: Optional[str],
+    access: Optional[download.Access] = None,
+) -> Optional[str]:
     """The uv program for this platform, fetched and unpacked once; None where the depot has none (pip is used then).
 
     `tools` is the depot manifest's: {"uv": {PLATFORM: {version, path, sha256}}}.
@@ -29,7 +35,7 @@ def ensure_uv(root: str, tools: Optional[Mapping[str, Any]], platform: str, depo
     folder = os.path.dirname(program)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     wheel = os.path.join(folder, os.path.basename(entry["path"]))
-    download.fetch(origins.join(depot_url, entry["path"]), wheel, sha256=entry["sha256"])
+    download.fetch(origins.join(depot_url, entry["path"]), wheel, sha256=entry["sha256"], access=access)
     with zipfile.ZipFile(wheel) as archive:
         inside = [name for name in archive.namelist() if name.endswith(".data/scripts/uv")]
         if len(inside) != 1:

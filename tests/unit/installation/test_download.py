@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[str] = []
+        self.retry_after = 7
         self.seen: list[dict[str, str]] = []
 
     def handle_error(self, *_: object) -> None:
@@ -46,7 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if step.isdigit():
             self.send_response(int(step))
             if step == "429":
-                self.send_header("Retry-After", "7")
+                self.send_header("Retry-After", str(self.server.retry_after))
             self.end_headers()
             return
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
@@ -79,9 +82,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     thread.join()
 
 
-def fetch(url: str, path: Path, **options: object) -> tuple[bool, list[float]]:
+def fetch(url: str, path: Path, retries: int = 4, timeout: float = 60, **options: object) -> tuple[bool, list[float]]:
     waits: list[float] = []
-    return download.fetch(url, str(path), pause=waits.append, **{"sha256": SHA256, **options}), waits
+    access = download.Access(retries=retries, timeout=timeout)
+    given = {"sha256": SHA256, "access": access, **options}
+    return download.fetch(url, str(path), pause=waits.append, **given), waits
 
 
 def test_a_file_is_fetched_once_and_then_recognised(server: Server, tmp_path: Path) -> None:
@@ -120,7 +125,23 @@ def test_a_partial_file_of_something_else_is_thrown_away(server: Server, tmp_pat
 
 def test_too_many_requests_waits_as_long_as_the_server_asks(server: Server, tmp_path: Path) -> None:
     server.script = ["429", "503"]
-    assert fetch(server.url, tmp_path / "x") == (True, [7.0, 2.0])
+    said: list[str] = []
+    assert fetch(server.url, tmp_path / "x", say=said.append) == (True, [7.0, 2.0])
+    assert "HTTP 429: too many requests, Retry-After 7 s; waiting 7 s before try 2 of 5" in said[0]
+    assert "HTTP 503" in said[1]
+
+
+def test_a_server_that_asks_for_too_long_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    server.script, server.retry_after = ["429"], 3600
+    with pytest.raises(FleetError, match="429: too many requests, Retry-After 3600 s, and no more than 120 s"):
+        fetch(server.url, tmp_path / "x")
+    assert len(server.seen) == 1
+
+
+def test_a_file_of_another_length_is_not_even_read(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match=f"the file there has {len(CONTENT)} bytes, expected 5"):
+        fetch(server.url, tmp_path / "x", size=5)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -192,3 +213,75 @@ def test_read_has_a_limit(tmp_path: Path) -> None:
     assert download.read((tmp_path / "m").as_uri()) == b"12345"
     with pytest.raises(FleetError, match="larger than 4 bytes"):
         download.read((tmp_path / "m").as_uri(), limit=4)
+
+
+class TestSeveralSources:
+    """One file, wherever it can be had."""
+
+    def fetch(self, sources: list[str], path: Path, **options: object) -> str | None:
+        listed = [{"kind": "mirror", "url": url} for url in sources]
+        access = download.Access(retries=0, timeout=5)
+        return download.fetch_any(
+            listed, str(path), sha256=SHA256, access=access, partials=str(path.parent), pause=lambda _: None, **options
+        )
+
+    def test_the_first_that_gives_it_is_told(self, server: Server, tmp_path: Path) -> None:
+        server.script = ["404"]
+        first, second = server.url + "1", server.url + "2"
+        assert self.fetch([first, second], tmp_path / "x") == second
+        assert (tmp_path / "x").read_bytes() == CONTENT
+        assert self.fetch([first], tmp_path / "x") is None
+        assert [entry["path"] for entry in server.seen] == ["/file.bin1", "/file.bin2"]
+
+    def test_every_cause_is_told_with_its_url(self, server: Server, tmp_path: Path) -> None:
+        server.script = ["403", "429"]
+        nowhere = "http://nowhere.invalid/file.bin"
+        with pytest.raises(FleetError) as caught:
+            self.fetch([server.url, nowhere, server.url], tmp_path / "x.sh")
+        told = caught.value.message
+        assert told.startswith("x.sh could not be fetched from any of 3 places: (1) " + server.url + ": HTTP 403")
+        assert f"(2) {nowhere}: DNS: the host name could not be resolved" in told
+        assert "(3) " + server.url + ": HTTP 429: too many requests, Retry-After 7 s" in told
+
+    def test_a_second_source_goes_on_where_the_first_broke_off(self, server: Server, tmp_path: Path) -> None:
+        server.script = ["cut"]
+        assert self.fetch([server.url + "1", server.url + "2"], tmp_path / "x") == server.url + "2"
+        assert server.seen[1]["range"] == "bytes=1000-"
+
+    def test_a_full_disk_is_no_source_s_fault(self, server: Server, tmp_path: Path) -> None:
+        (tmp_path / SHA256).mkdir()
+        with pytest.raises(FleetError, match="cannot be written"):
+            self.fetch([server.url, server.url], tmp_path / "x")
+        assert len(server.seen) == 1
+
+
+class TestPrivatePlace:
+    """What a broken download leaves is found by the next run, and by nobody else."""
+
+    @pytest.fixture(autouse=True)
+    def _parent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(download, "PARENTS", (str(tmp_path),))
+
+    def test_is_taken_up_by_the_next_call_and_removed_after_success(self, server: Server, tmp_path: Path) -> None:
+        server.script = ["cut"]
+        listed = [{"kind": "url", "url": server.url}]
+        where = {"sha256": SHA256, "access": download.Access(retries=0)}
+        with pytest.raises(FleetError, match="1000 of"):
+            download.fetch_any(listed, str(tmp_path / "one"), **where)
+        folder = tmp_path / f"condafleet-{os.geteuid()}"
+        assert [entry.name for entry in folder.iterdir()] == [SHA256]
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert download.fetch_any(listed, str(tmp_path / "two"), **where) == server.url
+        assert server.seen[-1]["range"] == "bytes=1000-"
+        assert not folder.exists()
+
+    def test_a_link_that_somebody_put_there_is_refused(self, server: Server, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / f"condafleet-{os.geteuid()}").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(FleetError, match="somebody else has put it there"):
+            download.fetch_any([{"kind": "url", "url": server.url}], str(tmp_path / "x"), sha256=SHA256)
+        assert server.seen == []
+
+    def test_a_folder_that_is_too_open_is_closed(self, tmp_path: Path) -> None:
+        (tmp_path / f"condafleet-{os.geteuid()}").mkdir(mode=0o755)
+        assert stat.S_IMODE(Path(download.partial_dir()).stat().st_mode) == 0o700
