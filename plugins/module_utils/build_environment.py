@@ -12,6 +12,10 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts import (
+    environment_variables,
+    write_activation,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
@@ -63,6 +67,7 @@ if __name__ == "__main__":
 def build(
     prefix: str,
     *,
+    name: str,
     conda: str,
     root: str,
     scratch: str,
@@ -71,8 +76,8 @@ def build(
     uv: Optional[str],
     progress: Progress,
 ) -> Dict[str, Any]:
-    """Build `prefix` from archives that are in the cache. `conda` and `uv` are programs; no network is used.
-    `scratch` is an empty folder for temporary files.
+    """Build `prefix`, the environment `name`, from archives that are in the cache, without a network.
+    `conda` and `uv` are programs; `scratch` is an empty folder for temporary files.
 
     Returns {seconds: {step: s}, uncompiled: n, installer: uv|pip|None}. FleetError says the step and what it said.
     """
@@ -92,8 +97,9 @@ def build(
     if wheels:
         installer = "uv" if uv else "pip"
         timed("wheels", lambda: install_wheels(uv, prefix, root, wheels, scratch, progress))
-    write_pin(prefix)
     write_state(prefix, variables)
+    write_pin(prefix, environment_variables(prefix))
+    write_activation(prefix, name, os.path.dirname(os.path.dirname(conda)))
     python = os.path.join(prefix, "bin", "python")
     if os.path.exists(python):
         uncompiled = timed("compile", lambda: compile_python(python, prefix, scratch, progress))

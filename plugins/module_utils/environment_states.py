@@ -151,6 +151,7 @@ def built(request: Request) -> Outcome:
         wheels = any(package.manager == "pip" for package in request.packages)
         done = build(
             path,
+            name=request.name,
             conda=request.conda(),
             root=request.root,
             scratch=scratch,

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Dict, List, Mapping
+from typing import Dict, Iterable, List, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import site_packages
 
 # The first to be sourced, so that other packages' scripts already see the generation's own path.
 ACTIVATE = os.path.join("etc", "conda", "activate.d", "00-condafleet-pin.sh")
+ACTIVATE_FISH = os.path.join("etc", "conda", "activate.d", "00-condafleet-pin.fish")
+ACTIVATE_CSH = os.path.join("etc", "conda", "activate.d", "00-condafleet-pin.csh")
+PINS = (ACTIVATE, ACTIVATE_FISH, ACTIVATE_CSH)
 MODULE = "_condafleet_pin.py"
 # The last .pth to be read, so that what the others loaded and added is put right too.
 START = "zzz_condafleet_pin.pth"
@@ -38,8 +41,78 @@ if [ -n "${CONDA_PREFIX:-}" ] && [ "$CONDA_PREFIX" != @GENERATION@ ] &&
     esac
     CONDA_PREFIX=@GENERATION@
     export CONDA_PREFIX
-    unset _condafleet_path
+    # conda compares paths, so it takes a second activation for one of another environment. It stays one level.
+    _condafleet_level=$((${CONDA_SHLVL:-1} - 1))
+    eval "_condafleet_before=\\${CONDA_PREFIX_$_condafleet_level:-}\\${CONDA_STACKED_${CONDA_SHLVL:-1}:-}"
+    if [ "$_condafleet_before" = @GENERATION@ ]; then
+        CONDA_SHLVL=$_condafleet_level
+        export CONDA_SHLVL
+        unset "CONDA_PREFIX_$_condafleet_level"@SAVED@
+    fi
+    unset _condafleet_path _condafleet_level _condafleet_before
 fi
+"""
+
+# The same for the shells that have a language of their own.
+FISH_TEXT = """\
+# Written by condafleet. This shell, and what it starts, stay on this generation when the link to it moves.
+# In a clone of this environment the two are different folders, and nothing is done.
+if test -n "$CONDA_PREFIX"; and test "$CONDA_PREFIX" != @GENERATION@
+    and test (builtin realpath -- "$CONDA_PREFIX") = (builtin realpath -- @GENERATION@)
+    set -l _condafleet_place (contains -i -- $CONDA_PREFIX/bin $PATH)
+    and set -gx PATH[$_condafleet_place] @GENERATION@/bin
+    set -gx CONDA_PREFIX @GENERATION@
+    # conda compares paths, so it takes a second activation for one of another environment. It stays one level.
+    set -l _condafleet_level (math $CONDA_SHLVL - 1)
+    set -l _condafleet_held CONDA_PREFIX_$_condafleet_level CONDA_STACKED_$CONDA_SHLVL
+    if test "$$_condafleet_held[1]$$_condafleet_held[2]" = @GENERATION@
+        set -gx CONDA_SHLVL $_condafleet_level
+        set -e CONDA_PREFIX_$_condafleet_level@SAVED@
+    end
+end
+"""
+
+CSH_TEXT = """\
+# Written by condafleet. This shell, and what it starts, stay on this generation when the link to it moves.
+# In a clone of this environment the two are different folders, and nothing is done.
+if ( $?CONDA_PREFIX ) then
+if ( "$CONDA_PREFIX" != @GENERATION@ && -d "$CONDA_PREFIX" ) then
+    # The same folder: the same inode on the same device.
+    @ _condafleet_i1 = -I "$CONDA_PREFIX"
+    @ _condafleet_i2 = -I @GENERATION@
+    @ _condafleet_d1 = -D "$CONDA_PREFIX"
+    @ _condafleet_d2 = -D @GENERATION@
+    if ( $_condafleet_i1 == $_condafleet_i2 && $_condafleet_d1 == $_condafleet_d2 ) then
+        set _condafleet_path = ()
+        set _condafleet_found = 0
+        foreach _condafleet_one ( $path:q )
+            if ( ! $_condafleet_found && "$_condafleet_one" == "$CONDA_PREFIX/bin" ) then
+                set _condafleet_one = @GENERATION@/bin
+                set _condafleet_found = 1
+            endif
+            set _condafleet_path = ( $_condafleet_path:q "$_condafleet_one" )
+        end
+        set path = ( $_condafleet_path:q )
+        setenv CONDA_PREFIX @GENERATION@
+        # conda compares paths, so it takes a second activation for one of another environment. It stays one level.
+        @ _condafleet_level = $CONDA_SHLVL - 1
+        set _condafleet_before = ""
+        eval 'set _condafleet_found = $?CONDA_PREFIX_'$_condafleet_level
+        if ( $_condafleet_found ) then
+            eval 'set _condafleet_before = "$CONDA_PREFIX_'$_condafleet_level'"'
+        endif
+        eval 'set _condafleet_found = $?CONDA_STACKED_'$CONDA_SHLVL
+        if ( $_condafleet_found ) set _condafleet_before = ""
+        if ( "$_condafleet_before" == @GENERATION@ ) then
+            setenv CONDA_SHLVL $_condafleet_level
+            unsetenv CONDA_PREFIX_$_condafleet_level
+@SAVED@
+        endif
+        unset _condafleet_path _condafleet_found _condafleet_one _condafleet_level _condafleet_before
+    endif
+    unset _condafleet_i1 _condafleet_i2 _condafleet_d1 _condafleet_d2
+endif
+endif
 """
 
 START_TEXT = "import _condafleet_pin\n"
@@ -123,9 +196,32 @@ except OSError:
 '''
 
 
-def pin_files(prefix: str) -> Dict[str, str]:
-    """{path: text} of what pins a generation at `prefix`; the python part only where there is a Python."""
-    texts = {os.path.join(prefix, ACTIVATE): ACTIVATE_TEXT.replace("@GENERATION@", shlex.quote(prefix))}
+def quote_fish(text: str) -> str:
+    return "'%s'" % text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def quote_csh(text: str) -> str:
+    """In single quotes tcsh still looks for `!`, and ends a line's text with the line."""
+    return "'%s'" % text.replace("'", "'\\''").replace("!", "\\!").replace("\n", "\\\n")
+
+
+def pin_files(prefix: str, variables: Iterable[str] = ()) -> Dict[str, str]:
+    """{path: text} of what pins a generation at `prefix`; the python part only where there is a Python.
+
+    `variables` are the names of the environment's own variables, whose former values conda keeps for each level.
+    """
+    names = sorted(variables)
+    saved = "".join(' "__CONDA_SHLVL_${_condafleet_level}_%s"' % name for name in names)
+    saved_fish = "".join(' __CONDA_SHLVL_"$_condafleet_level"_%s' % name for name in names)
+    saved_csh = "\n".join("            unsetenv __CONDA_SHLVL_${_condafleet_level}_%s" % name for name in names)
+    texts = {
+        os.path.join(prefix, path): text.replace("@SAVED@", held).replace("@GENERATION@", quote(prefix))
+        for path, text, held, quote in (
+            (ACTIVATE, ACTIVATE_TEXT, saved, shlex.quote),
+            (ACTIVATE_FISH, FISH_TEXT, saved_fish, quote_fish),
+            (ACTIVATE_CSH, CSH_TEXT, saved_csh, quote_csh),
+        )
+    }
     texts.update(python_pin_files(prefix, user_packages=False))
     return texts
 
@@ -140,9 +236,9 @@ def python_pin_files(prefix: str, user_packages: bool) -> Dict[str, str]:
     return texts
 
 
-def write_pin(prefix: str) -> List[str]:
+def write_pin(prefix: str, variables: Iterable[str] = ()) -> List[str]:
     """Pin a generation; the paths that were written."""
-    return write_files(pin_files(prefix))
+    return write_files(pin_files(prefix, variables))
 
 
 def write_files(texts: Mapping[str, str]) -> List[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "containers"))
 
 import images  # noqa: E402
+
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package  # noqa: E402
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -66,3 +69,25 @@ def depot_path() -> Path | None:
     noted = ROOT / "build" / "DEPOT_PATH"
     path = Path(said) if said else Path(noted.read_text(encoding="utf-8").strip()) if noted.is_file() else None
     return path if path and (path / "manifest.json").is_file() else None
+
+
+def packages_of(depot: Path, names: Sequence[str], wheel_name: str | None = None) -> list[Package]:
+    """What a lock of this environment would say, straight from the depot's own lists."""
+    origin = "https://depot.condafleet.invalid/embedded/"
+    listed = json.loads((depot / "channel" / "linux-64" / "repodata.json").read_text())["packages.conda"]
+    found = [
+        Package(
+            "conda", entry["name"], entry["version"], entry["build"], f"{origin}channel/linux-64/{filename}",
+            entry["sha256"], entry["md5"], entry["size"], filename, "linux-64",
+        )
+        for filename, entry in listed.items()
+        if entry["name"] in names
+    ]  # fmt: skip
+    if wheel_name is None:
+        return found
+    wheel = next((depot / "wheels").glob(f"{wheel_name}-*.whl"))
+    about = json.loads((depot / "manifest.json").read_text())["files"][f"wheels/{wheel.name}"]
+    url = f"{origin}wheels/{wheel.name}"
+    version = wheel.name.split("-")[1]
+    found.append(Package("pip", wheel_name, version, "", url, about["sha256"], None, about["size"], wheel.name, ""))
+    return found

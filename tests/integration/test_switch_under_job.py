@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from installs import depot_path
+from installs import depot_path, packages_of
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
-from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 
 pytestmark = pytest.mark.integration
 
@@ -48,26 +47,6 @@ if __name__ == "__main__":
 DEPOT = depot_path()
 
 
-def packages_of(depot: Path) -> list[Package]:
-    """What a lock of this environment would say, straight from the depot's own lists."""
-    origin = "https://depot.condafleet.invalid/embedded/"
-    listed = json.loads((depot / "channel" / "linux-64" / "repodata.json").read_text())["packages.conda"]
-    found = [
-        Package(
-            "conda", entry["name"], entry["version"], entry["build"], f"{origin}channel/linux-64/{filename}",
-            entry["sha256"], entry["md5"], entry["size"], filename, "linux-64",
-        )
-        for filename, entry in listed.items()
-        if entry["name"] in CONDA_PACKAGES
-    ]  # fmt: skip
-    wheel = next((depot / "wheels").glob(f"{WHEEL}-*.whl"))
-    about = json.loads((depot / "manifest.json").read_text())["files"][f"wheels/{wheel.name}"]
-    url = f"{origin}wheels/{wheel.name}"
-    version = wheel.name.split("-")[1]
-    found.append(Package("pip", WHEEL, version, "", url, about["sha256"], None, about["size"], wheel.name, ""))
-    return found
-
-
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[states.Request]]]:
     """An installed conda, and two generations of one environment that differ in a variable. None is current."""
@@ -80,7 +59,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[
     manifest = json.loads((DEPOT / "manifest.json").read_text())
     first = states.Request(
         name="x", prefix=str(base / "mc"), root=str(base / "root"), target="linux-64-cpu", digest="a" * 64,
-        packages=packages_of(DEPOT), variables={"WHICH": "a"}, depot_url=DEPOT.as_uri(),
+        packages=packages_of(DEPOT, CONDA_PACKAGES, WHEEL), variables={"WHICH": "a"}, depot_url=DEPOT.as_uri(),
         depot_origins=manifest["origins"], tools=manifest["tools"],
     )  # fmt: skip
     requests = [first, replace(first, digest="b" * 64, variables={"WHICH": "b"})]
