@@ -115,7 +115,7 @@ class MirrorHandler(http.server.BaseHTTPRequestHandler):
             "token": 401 if given != BEARER else 0,
             "forbidden": 403,
             "refusing": 429,
-            "busy": 429 if self.server.first(path) else 0,
+            "busy": 429 if rule == "busy" and self.server.first(path) else 0,
             "open": 0,
             "cut": 0,
             "moved": 302,
