@@ -27,6 +27,7 @@ class ActionModule(ActionBase):
                 "prefix": {"type": "str", "required": True},
                 "root": {"type": "str", "required": True},
                 "system_root": {"type": "str", "default": "/"},
+                "files": {"type": "bool", "default": False},
                 "installation": {"type": "dict"},
                 "shells": {"type": "dict"},
                 "environments": {"type": "dict"},
@@ -63,7 +64,10 @@ class ActionModule(ActionBase):
                 "prefix": args["prefix"],
                 "root": args["root"],
                 "system_root": args["system_root"],
+                # A repair needs to know what is damaged, and so does who asks how the node stands.
+                "files": args["files"] or bool((args["installation"] or {}).get("repair")),
                 "users": shells.get("users") or [],
+                "group": shells.get("group"),
                 "environments": [entry["name"] for entry in environments],
             },
             task_vars=task_vars,

@@ -21,16 +21,21 @@ def observe(
     users: Sequence[str] = (),
     environments: Optional[Sequence[str]] = None,
     system_root: str = "/",
+    group: Optional[str] = None,
+    with_files: bool = False,
 ) -> Dict[str, Any]:
-    """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at."""
+    """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
+
+    `with_files` compares every file of the installation with its record, which reads them all.
+    """
     found, generations = observe_environments(prefix, root, environments)
     return {
         "schema_version": SCHEMA_VERSION,
         "node": observe_node([prefix, root]),
-        "installation": observe_installation(prefix),
+        "installation": observe_installation(prefix, with_files),
         "environments": found,
         "generations": generations,
-        "shells": observe_shells(prefix, users, system_root),
+        "shells": observe_shells(prefix, users, system_root, group),
         "validations": observe_validations(root, environments),
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installer import plan_installation, refuse_installation
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
@@ -26,7 +27,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     `environments` (with `declared`, `targets` and `locks`) and `validation`; a part that is missing is not planned.
 
     The result has `installation` and `shells` (lists of {what, before, after}), `environments` (by name),
-    `validation` ({environment: {framework: why}}), `blocked` (sentences that say why this node cannot take the plan)
+    `validation` ({environment: {framework: why}}), `damage` (changed and missing files, in words, or None), `blocked` (sentences that say why this node cannot take the plan)
     and `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
     """
     installation: list[dict[str, Any]] = []
@@ -52,6 +53,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         environments = plan_environments(observed, part["declared"], part["targets"], part["locks"])
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
 
+    damage = (observed.get("installation") or {}).get("damage")
     validation = plan_validation(observed, environments, desired.get("validation") or {})
     work = bool(installation or shells or any(entry["action"] != "none" for entry in environments.values()))
     if work:
@@ -65,6 +67,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         "shells": shells,
         "environments": environments,
         "validation": validation,
+        "damage": describe(damage) if is_damaged(damage) else None,
         "blocked": blocked,
         "state": state,
     }

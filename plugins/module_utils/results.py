@@ -165,6 +165,8 @@ def host_state(data: Mapping[str, Any]) -> str:
     plan = _at(data, "plan")
     if _at(data, "observed", "installation").get("state") == "unfinished":
         states.append("unfinished")
+    if plan.get("damage"):
+        states.append("drifted")
     if plan.get("installation") or plan.get("shells"):
         states.append("behind")
     return worst(states, STATES, "ok")

@@ -29,10 +29,19 @@ options:
     type: list
     elements: str
     default: []
+  group:
+    description: A group whose members' shell start-up files are looked at too.
+    type: str
   environments:
     description: The environments that are looked at. Without this option, all of them.
     type: list
     elements: str
+  files:
+    description:
+      - Whether every file of the installation is compared with the sha256 in conda's records. It reads them all, some
+        hundred MB.
+    type: bool
+    default: false
   system_root:
     description: The root folder of the system whose start-up files and users are looked at, for images and chroots.
     type: path
@@ -78,6 +87,9 @@ conda:
         - C(state) is V(absent), V(present), V(unfinished) or V(foreign) (there is something else).
         - Versions, the installer's own note, condafleet's receipt, the text of C(.condarc), owner, group and mode;
           C(missing) lists what a whole installation has and this one lacks.
+        - C(place) says what the prefix itself is (V(none), V(link), V(broken), V(folder), V(foreign)), C(current) which
+          of C(versions) it leads to.
+        - C(damage) names changed and missing files, with O(files); else it is null.
       type: dict
     environments:
       description: For each name below C(envs), whether it is a link, a directory or broken, and the link's generation.
@@ -89,7 +101,8 @@ conda:
     shells:
       description:
         - C(files) are the start-up files that count, each with the state of its block (V(present), V(absent), V(other),
-          V(damaged)), the installation that the block is of and its text. C(problems) tells of users without a home.
+          V(damaged)), the installation that the block is of and its text. C(problems) tells of users without a home,
+          C(skipped) of members of the group without one, and C(group) has the members.
       type: dict
     validations:
       description: The stored results by environment and framework.
@@ -108,14 +121,17 @@ def main() -> None:
             "prefix": {"type": "path", "required": True},
             "root": {"type": "path", "default": "/opt/condafleet"},
             "users": {"type": "list", "elements": "str", "default": []},
+            "group": {"type": "str"},
             "environments": {"type": "list", "elements": "str"},
+            "files": {"type": "bool", "default": False},
             "system_root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,
     )
     try:
         conda = observe(
-            **{key: module.params[key] for key in ("prefix", "root", "users", "environments", "system_root")}
+            **{key: module.params[key] for key in ("prefix", "root", "users", "group", "environments", "system_root")},
+            with_files=module.params["files"],
         )
     except FleetError as error:
         module.fail_json(msg=error.message)

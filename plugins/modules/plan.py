@@ -28,6 +28,11 @@ options:
     description: The root folder of the system whose shells are looked at, for images and chroots.
     type: str
     default: /
+  files:
+    description:
+      - Whether every file of the installation is compared with its record. It always is where a repair is declared.
+    type: bool
+    default: false
   installation:
     description: The installation as resolved by P(condafleet.core.declaration#module) for the role miniconda.
     type: dict
@@ -73,8 +78,9 @@ conda:
   returned: when the node answered and can take the plan
 plan:
   description:
-    - What has to be done, with the keys C(installation), C(shells), C(environments), C(validation), C(blocked)
-      and C(state), which is one of C(converged), C(pending) and C(unvalidated).
+    - What has to be done, with the keys C(installation), C(shells), C(environments), C(validation), C(damage) (changed
+      and missing files of the installation, in words), C(blocked) and C(state), which is one of C(converged),
+      C(pending) and C(unvalidated).
   type: dict
   returned: when the node answered and can take the plan
 """

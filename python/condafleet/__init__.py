@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         plan,
         provision,
         status,
+        uninstall,
         validate,
     )
     from condafleet.results import FleetResult, HostResult
@@ -53,6 +54,7 @@ __all__ = [
     "plan",
     "provision",
     "status",
+    "uninstall",
     "validate",
 ]
 
@@ -70,6 +72,7 @@ _HOMES = {
             "plan",
             "provision",
             "status",
+            "uninstall",
             "validate",
         ),
         "condafleet.api",

@@ -83,6 +83,17 @@ def status(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResul
     return replace(result, hosts=MappingProxyType(hosts))
 
 
+def uninstall(*, inventory: Inventory, purge: bool = False, **options: Unpack[RunOptions]) -> FleetResult:
+    """Remove exactly what condafleet put on every node: environments, shell blocks, the installation.
+
+    What users made stays; `purge=True` also removes the environments that they made inside the installation. A node
+    where a process still uses any of it fails, and is left as it is.
+    """
+    if purge:
+        options["extra_vars"] = {**options.get("extra_vars", {}), "miniconda_purge": True}
+    return _run("uninstall", inventory, options)
+
+
 def lock(*, inventory: Inventory, update: Sequence[str] = (), **options: Unpack[RunOptions]) -> FleetResult:
     """Solve what is not locked yet (and the environments named in `update` again), on the controller; touch no node.
 

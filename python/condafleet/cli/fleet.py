@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[Function, bool]] = {
     "validate": (api.validate, True),
     "status": (api.status, False),
     "lock": (api.lock, True),
+    "uninstall": (api.uninstall, True),
 }
 
 
@@ -33,7 +34,8 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to an app."""
     for verb, (function, checkable) in VERBS.items():
         summary = (function.__doc__ or "").strip().splitlines()[0]
-        command = _lock if verb == "lock" else _verb(verb) if checkable else _looking_verb(verb)
+        own: dict[str, Callable[..., None]] = {"lock": _lock, "uninstall": _uninstall}
+        command = own.get(verb) or (_verb(verb) if checkable else _looking_verb(verb))
         app.command(verb, help=summary)(command)
 
 
@@ -76,6 +78,28 @@ def _looking_verb(verb: str) -> Callable[..., None]:
         _run(verb, inventory, given, json_file)
 
     return command
+
+
+def _uninstall(
+    inventory: opt.InventoryOption,
+    limit: opt.LimitOption = None,
+    extra_vars: opt.ExtraOption = None,
+    json_file: opt.JsonOption = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove the environments that users made inside the installation.")
+    ] = False,
+    check: opt.CheckOption = False,
+    diff: opt.DiffOption = False,
+    forks: opt.ForksOption = None,
+    timeout: opt.TimeoutOption = None,
+    verbose: opt.VerboseOption = 0,
+    ask_become: opt.BecomeOption = False,
+    ask_connection: opt.ConnectionOption = False,
+    ask_vault: opt.VaultOption = False,
+) -> None:
+    given = _options(limit, extra_vars, forks, timeout, verbose, ask_become, ask_connection, ask_vault)
+    given.update(check=check, diff=diff, purge=purge)
+    _run("uninstall", inventory, given, json_file)
 
 
 def _lock(

@@ -42,7 +42,8 @@ def stand(host: HostResult) -> str:
 def planned(host: HostResult) -> str:
     """Return what is to be done on a host, in one line; nothing where it is as declared."""
     plan = host.data.get("plan") or {}
-    changes = [str(change["what"]) for part in ("installation", "shells") for change in plan.get(part) or ()]
+    changes = [f"installation damaged: {plan['damage']}"] if plan.get("damage") else []
+    changes += [str(change["what"]) for part in ("installation", "shells") for change in plan.get(part) or ()]
     changes += [
         f"{name}: {one['why']}" for name, one in host.environments.items() if one["why"] and one["state"] != "ok"
     ]

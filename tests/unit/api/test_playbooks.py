@@ -27,10 +27,13 @@ def test_the_task_that_asks_for_an_inventory_is_known_by_its_name() -> None:
 
 
 def test_status_compares_by_the_very_same_plan() -> None:
-    assert plan_task("status") == plan_task("site")
+    # It looks at files too, which a run that has work to do has no time for.
+    assert {key: value for key, value in plan_task("status").items() if key != "files"} == plan_task("site")
 
 
-@pytest.mark.parametrize("name", ["site", "install", "shell", "environments", "validate", "status", "lock"])
+@pytest.mark.parametrize(
+    "name", ["site", "install", "shell", "environments", "validate", "status", "lock", "uninstall"]
+)
 def test_every_function_has_its_playbook(name: str) -> None:
     assert (PLAYBOOKS / f"{name}.yml").is_file()
     assert api.build_call(f"condafleet.core.{name}", ["a"], {}).playbook == f"condafleet.core.{name}"

@@ -49,6 +49,7 @@ def test_every_verb_has_help() -> None:
         "validate",
         "status",
         "lock",
+        "uninstall",
         "report",
         "depot",
     ):

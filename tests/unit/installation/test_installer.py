@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
-    differing_version,
+    compare,
     plan_installation,
     refuse_installation,
 )
@@ -39,10 +41,13 @@ echo "unpacking payload"
 @HALFWAY@
 printf '#!/bin/sh\necho conda 24.7.1\n' > "$prefix/bin/conda"; printf '#!/bin/sh\n' > "$prefix/bin/python"
 chmod 755 "$prefix/bin/conda" "$prefix/bin/python"
-echo '{}' > "$prefix/conda-meta/conda-24.7.1-py311_0.json"
+sum=$(sha256sum < "$prefix/bin/python" | cut -d' ' -f1)
+cat > "$prefix/conda-meta/conda-24.7.1-py311_0.json" <<JSON
+{"paths_data": {"paths": [{"_path": "bin/python", "path_type": "hardlink", "sha256": "$sum"}]}}
+JSON
 echo '{}' > "$prefix/conda-meta/python-3.11.7-h1_0.json"
 echo "==> done <==" > "$prefix/conda-meta/history"
-env > "$prefix/environment.txt"; echo "update=$update" >> "$prefix/environment.txt"
+env > "$prefix/environment.txt"
 """
 
 
@@ -69,9 +74,22 @@ class Case:
 
     def run(self, capsys: pytest.CaptureFixture[str], check: bool = False, **options: Any) -> dict[str, Any]:
         arguments = {**self.options, **options, "_ansible_check_mode": check, "_ansible_diff": True}
+        # The job that the action of this name would start.
+        arguments.setdefault("job", "test")
         with patch_module_args(arguments), pytest.raises(SystemExit):
             conda_installation.main()
         return json.loads(capsys.readouterr().out)
+
+    def names(self) -> list[str]:
+        """The installations beside the prefix; a link in the place of a removed one has an arrow."""
+        home = self.top / "miniconda3.d"
+        others = ("envs", "jobs", "progress", "lock")
+        found = sorted(path for path in home.iterdir() if path.name not in others)
+        return [path.name + (" ->" if path.is_symlink() else "") for path in found]
+
+    def version(self, version: str) -> None:
+        """Declare another version; its installer differs by a line."""
+        self.installer(f"echo {version}", version=version)
 
 
 @pytest.fixture
@@ -79,14 +97,19 @@ def case(tmp_path: Path) -> Case:
     return Case(tmp_path)
 
 
+def condarc(channel: str) -> dict[str, Any]:
+    text = f"channels: [{channel}]\n"
+    return {"level": "prefix", "texts": {"auto_activate": text, "auto_activate_base": text}}
+
+
 Capture = pytest.CaptureFixture[str]
 
 
 def test_an_installation_is_made_once(case: Case, capsys: Capture) -> None:
-    promised = case.run(capsys, check=True, condarc="channels: [a]\n", mode="0755")
+    promised = case.run(capsys, check=True, condarc=condarc("a"), mode="0755")
     assert not case.prefix.exists()
-    first = case.run(capsys, condarc="channels: [a]\n", mode="0755")
-    second = case.run(capsys, condarc="channels: [a]\n", mode="0755")
+    first = case.run(capsys, condarc=condarc("a"), mode="0755")
+    second = case.run(capsys, condarc=condarc("a"), mode="0755")
     assert (promised["changed"], first["changed"], second["changed"]) == (True, True, False)
     assert promised["changes"] == first["changes"] == ["installation", "condarc"]
     assert set(promised) == set(first) == set(second)
@@ -118,7 +141,7 @@ def test_the_installer_sees_no_user_s_settings_and_an_open_umask(
 
 
 @pytest.mark.parametrize("content", [[], ["conda-meta/history", "pkgs/x", "_conda"], ["pkgs/half.conda"]])
-def test_an_empty_folder_and_an_unfinished_installation_are_filled(
+def test_an_empty_folder_and_an_unfinished_installation_give_way_to_a_whole_one(
     case: Case, capsys: Capture, content: list[str]
 ) -> None:
     case.prefix.mkdir()
@@ -127,7 +150,19 @@ def test_an_empty_folder_and_an_unfinished_installation_are_filled(
         (case.prefix / name).touch()
     assert observe_installation(str(case.prefix))["state"] == ("unfinished" if content else "absent")
     assert case.run(capsys)["installation"]["state"] == "present"
-    assert "update=1" in (case.prefix / "environment.txt").read_text()
+    assert case.prefix.is_symlink()
+    assert case.names() == ["fake-24.7.1-0-1"]
+
+
+def test_an_unfinished_installation_that_holds_environments_is_kept_beside_the_new_one(
+    case: Case, capsys: Capture
+) -> None:
+    (case.prefix / "envs/mine").mkdir(parents=True)
+    (case.prefix / "envs/mine/data").write_text("all of it")
+    (case.prefix / "_conda").touch()
+    result = case.run(capsys)
+    assert result["kept"] == [f"{case.prefix}.d/adopted-1"]
+    assert (case.prefix / "envs/mine/data").read_text() == "all of it"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +176,6 @@ def test_an_empty_folder_and_an_unfinished_installation_are_filled(
 def test_an_installer_that_does_not_finish_is_told_and_repaired_by_the_next_run(
     case: Case, capsys: Capture, halfway: str, told: str
 ) -> None:
-    import re
-
     case.installer(halfway)
     failed = case.run(capsys)
     assert failed["failed"]
@@ -200,24 +233,167 @@ def test_a_file_in_the_place_of_an_installation_is_refused(case: Case, capsys: C
     assert "is no conda installation" in case.run(capsys)["msg"]
 
 
-def test_an_installation_made_by_hand_is_kept_and_its_version_told(case: Case, capsys: Capture) -> None:
-    case.run(capsys)
-    (case.prefix / ".condafleet-installation.json").unlink()
-    (case.prefix / ".installer.info").write_text('{"name": "Fake", "version": "23.1.0-0", "platform": "linux-64"}')
+def by_hand(case: Case, version: str = "23.1.0-0") -> None:
+    """An installation that somebody made with an installer of that version."""
+    script = case.top / "served" / "Fake3-24.7.1-0-Linux-x86_64.sh"
+    subprocess.run(["sh", script, "-b", "-p", case.prefix], env={**os.environ, "HOME": str(case.top)}, check=True)
+    (case.prefix / ".installer.info").write_text(json.dumps({"name": "Fake3", "version": version}))
+    (case.prefix / "envs/mine/conda-meta").mkdir(parents=True)
+
+
+def test_an_installation_made_by_hand_is_adopted_where_no_version_was_asked_for(case: Case, capsys: Capture) -> None:
+    by_hand(case)
     before = sorted(case.prefix.rglob("*"))
-    result = case.run(capsys)
+    result = case.run(capsys, newest=True)
     assert result["changed"] is False
-    assert (result["version_wanted"], result["version_found"]) == ("24.7.1-0", "23.1.0-0")
-    assert "holds 23.1.0-0, and 24.7.1-0 was declared" in str(result["warnings"])
+    assert result["version_found"] == "23.1.0-0"
     assert sorted(case.prefix.rglob("*")) == before
+    assert case.run(capsys, newest=True, condarc=condarc("a"))["changes"] == ["condarc"]
+    assert "adopted" in (case.prefix / ".condafleet-installation.json").read_text()
+    assert not case.prefix.is_symlink()
+
+
+def test_an_installation_made_by_hand_is_replaced_where_another_version_was_named_and_kept(
+    case: Case, capsys: Capture
+) -> None:
+    by_hand(case)
+    (case.prefix / "notes.txt").write_text("mine")
+    result = case.run(capsys)
+    assert (result["changed"], result["action"]) == (True, "upgrade")
+    assert result["kept"] == [f"{case.prefix}.d/adopted-1"]
+    assert (case.top / "miniconda3.d/adopted-1/notes.txt").read_text() == "mine"
+    assert (case.prefix / "envs/mine/conda-meta").is_dir()
+    assert case.run(capsys)["changed"] is False
+
+
+def test_an_upgrade_stands_beside_the_former_one_and_a_downgrade_has_to_be_asked_for(
+    case: Case, capsys: Capture
+) -> None:
+    case.run(capsys)
+    (case.prefix / "envs/mine").mkdir()
+    case.version("24.9.0-0")
+    promised, upgraded = case.run(capsys, check=True), case.run(capsys)
+    assert (promised["action"], upgraded["action"]) == ("upgrade", "upgrade")
+    assert promised["diff"] == upgraded["diff"]
+    assert upgraded["version_found"] == "24.9.0-0"
+    assert (case.prefix / "envs/mine").is_dir()
+    assert case.names() == ["fake-24.7.1-0-1", "fake-24.9.0-0-1"]
+    case.installer()
+    refused = case.run(capsys)
+    assert "miniconda_version: 24.7.1-0 is not accepted. This node has fake 24.9.0-0, which is newer." in refused["msg"]
+    assert "miniconda_downgrade: true" in refused["msg"]
+    back = case.run(capsys, downgrade=True)
+    # It is still there, so nothing is fetched or run.
+    assert (back["action"], back["version_found"]) == ("downgrade", "24.7.1-0")
+    assert case.names() == ["fake-24.7.1-0-1", "fake-24.9.0-0-1"]
+
+
+def test_only_so_many_are_kept_and_a_link_stands_for_what_was_removed(case: Case, capsys: Capture) -> None:
+    for version in ("24.7.1-0", "24.9.0-0", "24.9.1-0", "24.9.2-0"):
+        case.version(version)
+        case.run(capsys, keep=2)
+    assert case.names() == ["fake-24.7.1-0-1 ->", "fake-24.9.0-0-1 ->", "fake-24.9.1-0-1", "fake-24.9.2-0-1"]
+    assert (case.top / "miniconda3.d/fake-24.7.1-0-1/bin/conda").samefile(case.prefix / "bin/conda")
+
+
+def test_what_a_process_uses_is_kept(case: Case, capsys: Capture) -> None:
+    case.run(capsys)
+    with subprocess.Popen(["sleep", "60"], cwd=case.prefix.resolve()) as sleeper:
+        case.version("24.9.0-0")
+        case.run(capsys, keep=1)
+        assert case.names() == ["fake-24.7.1-0-1", "fake-24.9.0-0-1"]
+        refused = case.run(capsys, state="absent")
+        assert (
+            f"miniconda_state: absent is not possible while processes use {case.prefix}: {sleeper.pid}"
+            in (refused["msg"])
+        )
+        sleeper.terminate()
+    case.version("24.9.1-0")
+    case.run(capsys, keep=1)
+    assert case.names() == ["fake-24.7.1-0-1 ->", "fake-24.9.0-0-1 ->", "fake-24.9.1-0-1"]
+
+
+def test_a_folder_made_by_hand_is_not_replaced_under_its_processes(case: Case, capsys: Capture) -> None:
+    by_hand(case)
+    with subprocess.Popen(["sleep", "60"], cwd=case.prefix / "bin") as sleeper:
+        refused = case.run(capsys)
+        assert f"can't be replaced while processes run from its base environment: {sleeper.pid}" in refused["msg"]
+        assert not case.prefix.is_symlink()
+        sleeper.terminate()
+    # Whoever works in an environment is not disturbed by it.
+    with subprocess.Popen(["sleep", "60"], cwd=case.prefix / "envs/mine") as sleeper:
+        assert case.run(capsys)["changed"]
+        sleeper.terminate()
+
+
+def test_damage_is_told_and_repaired_on_request_only(case: Case, capsys: Capture) -> None:
+    case.run(capsys)
+    (case.prefix / "bin/python").write_text("#!/bin/sh\necho edited\n")
+    assert case.run(capsys)["changed"] is False
+    found = observe_installation(str(case.prefix), with_files=True)["damage"]
+    assert (found["changed"], found["missing"]) == (["bin/python"], [])
+    repaired = case.run(capsys, repair=True)
+    assert (repaired["changed"], repaired["action"]) == (True, "repair")
+    assert "damaged: 1 changed (bin/python)" in str(repaired["diff"])
+    assert (case.prefix / "bin/python").read_text() == "#!/bin/sh\n"
+    assert case.run(capsys, repair=True)["changed"] is False
+    # A damaged one is never taken back.
+    case.version("24.9.0-0")
+    case.run(capsys)
+    case.installer()
+    (case.prefix.parent / "miniconda3.d/fake-24.7.1-0-2/bin/python").write_text("")
+    case.run(capsys, downgrade=True, keep=5)
+    assert str(case.prefix.readlink()) == "miniconda3.d/fake-24.7.1-0-3"
+
+
+def test_removal_leaves_nothing_of_ours(case: Case, capsys: Capture) -> None:
+    before = sorted(case.top.iterdir())
+    case.run(capsys, condarc=condarc("a"))
+    case.version("24.9.0-0")
+    case.run(capsys)
+    promised = case.run(capsys, check=True, state="absent")
+    assert promised["changed"]
+    assert case.prefix.exists()
+    removed = case.run(capsys, state="absent")
+    assert (removed["changed"], removed["left"]) == (True, [])
+    assert sorted(case.top.iterdir()) == before
+    assert case.run(capsys, state="absent")["changed"] is False
+
+
+def test_removal_leaves_users_environments_where_they_were(case: Case, capsys: Capture) -> None:
+    case.run(capsys)
+    made_with = case.prefix.resolve() / "envs/mine"
+    made_with.mkdir()
+    (made_with / "data").write_text("all of it")
+    removed = case.run(capsys, state="absent")
+    assert removed["left"] == [f"{case.prefix}/envs/mine"]
+    assert (made_with / "data").read_text() == "all of it"
+    assert (case.prefix / "envs/mine/data").exists()
+    assert not (case.prefix / "bin").exists()
+    assert case.run(capsys, state="absent")["changed"] is False
+    # They are there again with the next installation, under the path that they were made with too.
+    case.run(capsys)
+    assert (made_with / "data").exists()
+    assert case.run(capsys, state="absent", purge=True)["left"] == []
+    assert sorted(path.name for path in case.top.iterdir()) == ["served"]
+
+
+def test_removal_gives_back_what_was_made_by_hand(case: Case, capsys: Capture) -> None:
+    by_hand(case)
+    before = sorted(str(path) for path in case.top.rglob("*"))
+    case.run(capsys)
+    assert case.prefix.is_symlink()
+    assert case.run(capsys, state="absent")["changed"]
+    assert sorted(str(path) for path in case.top.rglob("*")) == before
+    assert case.run(capsys, state="absent")["changed"] is False
 
 
 def test_a_condarc_of_someone_else_is_kept_and_ours_is_replaced(case: Case, capsys: Capture) -> None:
     case.run(capsys)
     (case.prefix / ".condarc").write_text("channels: [theirs]\n")
-    first = case.run(capsys, condarc="channels: [ours]\n")
+    first = case.run(capsys, condarc=condarc("ours"))
     assert [Path(path).read_text() for path in first["kept"]] == ["channels: [theirs]\n"]
-    assert case.run(capsys, condarc="channels: [new]\n")["kept"] == []
+    assert case.run(capsys, condarc=condarc("new"))["kept"] == []
     assert (case.prefix / ".condarc").read_text() == "channels: [new]\n"
     assert case.run(capsys)["changed"] is False
 
@@ -249,7 +425,7 @@ DECLARED = {
     "prefix": "/opt/x",
     "distribution": "embedded",
     "version": "24.7.1-0",
-    "installers": {"x86_64": {"glibc": "2.36"}},
+    "installers": {"x86_64": {"glibc": "2.36", "sha256": "1" * 64}},
 }
 
 
@@ -262,33 +438,47 @@ DECLARED = {
     ],
 )
 def test_a_node_that_cannot_have_it_is_told_why(node: dict[str, Any], told: str) -> None:
-    import re
-
     message = refuse_installation({"node": {**NODE, **node}, "installation": ABSENT}, DECLARED)
     assert message is not None
     assert re.search(told, message)
     # What is there already may stay.
-    present = {**ABSENT, "state": "present"}
+    present = {**ABSENT, "state": "present", "receipt": {"sha256": "1" * 64}}
     assert refuse_installation({"node": {**NODE, **node}, "installation": present}, DECLARED) is None
 
 
 def test_any_installer_serves_every_architecture() -> None:
-    declared = {**DECLARED, "installers": {"any": {}}}
+    declared = {**DECLARED, "installers": {"any": {"sha256": "1" * 64}}}
     assert refuse_installation({"node": {**NODE, "architecture": "riscv64"}, "installation": ABSENT}, declared) is None
 
 
 def test_owner_is_not_planned_where_nobody_could_change_it() -> None:
     found = {**ABSENT, "state": "present", "owner": "alice", "group": "alice", "mode": "0755", "superuser": False}
+    found["receipt"] = {"sha256": "1" * 64}
     declared = {**DECLARED, "owner": "root", "group": "root", "mode": "0755"}
-    assert plan_installation(found, declared) == []
-    assert [change["what"] for change in plan_installation({**found, "superuser": True}, declared)] == [
+    assert plan_installation({"node": NODE, "installation": found}, declared) == []
+    seen = {"node": NODE, "installation": {**found, "superuser": True}}
+    assert [change["what"] for change in plan_installation(seen, declared)] == [
         "owner",
         "group",
     ]
 
 
-def test_versions_differ_only_where_both_are_known() -> None:
-    found = {**ABSENT, "state": "present", "installer": {"version": None}, "conda_version": None}
-    assert differing_version(found, DECLARED) is None
-    assert differing_version({**found, "conda_version": "23.1.0"}, DECLARED) == "23.1.0"
-    assert differing_version({**found, "conda_version": "24.7.1"}, DECLARED) is None
+@pytest.mark.parametrize(
+    ("info", "conda", "wanted", "relation"),
+    [
+        ({"name": "Miniforge3", "version": "24.7.1-0"}, "24.7.1", ("miniforge", "24.7.1-0"), "same"),
+        ({"name": "Miniforge3", "version": "24.7.1-0"}, "24.7.1", ("miniforge", "24.7.1-2"), "older"),
+        ({"name": "Miniforge3", "version": "24.11.0-0"}, "24.11.0", ("miniforge", "24.7.1-2"), "newer"),
+        ({"name": "Miniconda3", "version": "py311_24.7.1-0"}, "24.7.1", ("miniforge", "24.7.1-2"), "other"),
+        ({}, "24.7.1", ("miniconda", "py311_24.7.1-0"), "same"),
+        ({}, "4.7.1", ("miniconda", "py311_24.7.1-0"), "older"),
+        ({}, None, ("miniconda", "py311_24.7.1-0"), "other"),
+    ],
+)
+def test_what_was_made_by_hand_is_compared_by_what_it_tells(
+    info: dict[str, Any], conda: str | None, wanted: tuple[str, str], relation: str
+) -> None:
+    found = {**ABSENT, "state": "present", "receipt": None, "installer": info or None, "conda_version": conda}
+    entry = {"sha256": "1" * 64, "distribution": wanted[0], "version": wanted[1]}
+    assert compare(found, entry, newest=False) == relation
+    assert compare(found, entry, newest=True) == "same"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Removing what condafleet keeps below ROOT, and the environments' links to it. Users' own environments stay."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import Any, Dict, List
+
+from ansible_collections.condafleet.core.plugins.module_utils import files, generations, installations
+from ansible_collections.condafleet.core.plugins.module_utils.build_environment import remove_tree
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+
+# What condafleet makes below ROOT; whatever else lies there is somebody's.
+FOLDERS = (
+    "generations", "pkgs", "wheels", "uv-cache", "tools", "datasets", "validation", "scratch", "modulefiles",
+    "progress", "jobs",
+)  # fmt: skip
+LOCK = "lock"
+
+
+def observe(prefix: str, root: str) -> Dict[str, Any]:
+    """{links: [environments of ours], generations: [names], folders: [of FOLDERS], root: whether ROOT is there}."""
+    envs = os.path.join(prefix, installations.ENVS)
+    try:
+        names = sorted(os.listdir(envs))
+    except (FileNotFoundError, NotADirectoryError):
+        names = []
+    states = {name: generations.link_state(prefix, root, name) for name in names if not name.startswith(".")}
+    return {
+        "links": [name for name, state in states.items() if state and state["generation"]],
+        "generations": [name for name in generations.list_names(root) if generations.parse_name(name)],
+        "folders": [name for name in (*FOLDERS, LOCK) if os.path.lexists(os.path.join(root, name))],
+    }
+
+
+def plan(found: Dict[str, Any], root: str) -> List[str]:
+    """What would be removed, a line each."""
+    lines = ["environment %s" % name for name in found["links"]]
+    lines += ["generation %s" % name for name in found["generations"]]
+    return lines + [os.path.join(root, name) for name in found["folders"]]
+
+
+def refuse_while_used(prefix: str, root: str) -> None:
+    """FleetError where a process uses a generation or an installation; then nothing is changed."""
+    places = [generations.generations_dir(root), installations.folder(prefix)]
+    # Folders of users' environments lie in PREFIX.d too, and stay.
+    apart = [installations.envs_folder(prefix)]
+    busy = sorted({pid for place in places for pid in users_of(place, apart)} - {os.getpid(), os.getppid()})
+    if busy:
+        raise FleetError(
+            "environments_root: what is below %s and %s can't be removed while processes use it: %s. "
+            "Next: wait until they end, or end them, and run again. Nothing was changed."
+            % (root, prefix, ", ".join(str(pid) for pid in busy[:10]))
+        )
+
+
+def carry_out(prefix: str, root: str, timeout: float) -> List[str]:
+    """Remove it; the paths below ROOT that were left since condafleet did not make them."""
+    refuse_while_used(prefix, root)
+    if os.path.isdir(root):
+        with node_lock(root, "removal of %s" % root, timeout):
+            _remove(prefix, root)
+        files.remove_quietly(os.path.join(root, LOCK))
+        with contextlib.suppress(OSError):
+            os.rmdir(root)
+    return [os.path.join(root, name) for name in sorted(os.listdir(root))] if os.path.isdir(root) else []
+
+
+def _remove(prefix: str, root: str) -> None:
+    found = observe(prefix, root)
+    # First what users reach, so that nobody starts in a generation that is half gone.
+    for name in found["links"]:
+        os.unlink(os.path.join(prefix, installations.ENVS, name))
+    for name in found["generations"]:
+        path = os.path.join(generations.generations_dir(root), name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            remove_tree(path)
+    for name in FOLDERS:
+        path = os.path.join(root, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
