@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks: measure, print a short table, write build/bench/converged.json."""
+"""python -m tests.benchmarks [WHAT]: measure, print a short table, write build/bench/WHAT.json (default: converged)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from . import converged, figures, fleet, measure
+from . import activation, converged, figures, fleet, measure
 
 
 def find_depot(named: Path | None) -> Path:
@@ -25,9 +26,20 @@ def find_depot(named: Path | None) -> Path:
     return depot.resolve()
 
 
+def write(result: dict[str, Any], name: str) -> Path:
+    """Keep a result as build/bench/NAME.json; the path."""
+    target = converged.OUT / f"{name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
 def main(argv: list[str]) -> int:
     names = [variant.name for variant in converged.VARIANTS]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument(
+        "what", nargs="?", default="converged", choices=["converged", "activation"], help="what to measure"
+    )
     parser.add_argument(
         "--depot",
         type=Path,
@@ -43,12 +55,15 @@ def main(argv: list[str]) -> int:
         parser.error("--nodes, --rounds, --slow-rounds: 1 or more")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the containers go also when a time limit ends this
     say = converged.progress(time.monotonic())
+    if options.what == "activation":
+        result = activation.run(find_depot(options.depot), options.rounds, say)
+        write(result, "activation")
+        print(activation.table(result))
+        return 0
     result = converged.run(
         options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, options.keep, say
     )
-    target = converged.OUT / "converged.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    target = write(result, "converged")
     print(f"\nMedians; ratios to three pings in brackets; CPU seconds of all {options.nodes} nodes together.")
     print(figures.table(result))
     print(f"\n{target.relative_to(fleet.ROOT)}")
