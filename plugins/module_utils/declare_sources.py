@@ -43,7 +43,8 @@ def check_installers(
     listed, offered = known.entries(catalog, distribution, version), depot.entries(distribution, version)
     found = {}
     for architecture in sorted({*listed, *offered}):
-        entry = {**listed.get(architecture, {}), **offered.get(architecture, {})}
+        # Upstream's name for the file, which mirrors use too, goes before the depot's.
+        entry = {**offered.get(architecture, {}), **listed.get(architecture, {})}
         _agree(listed.get(architecture), offered.get(architecture), depot_url)
         sources = []
         for kind in order:
