@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import Iterator, List, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils.shell_files import User
+from ansible_collections.condafleet.core.plugins.module_utils.shell_users import User
 
 
 @contextlib.contextmanager

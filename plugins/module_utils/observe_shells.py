@@ -5,32 +5,87 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.condafleet.core.plugins.module_utils import shell_register
 from ansible_collections.condafleet.core.plugins.module_utils.acting import acting_as
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.shell_block import inspect
-from ansible_collections.condafleet.core.plugins.module_utils.shell_files import candidates, current_user, find_user
+from ansible_collections.condafleet.core.plugins.module_utils.shell_files import candidates
+from ansible_collections.condafleet.core.plugins.module_utils.shell_markers import inspect
+from ansible_collections.condafleet.core.plugins.module_utils.shell_users import current_user, find_user, group_members
+
+PROGRAM_END = "/condabin/conda"
 
 
-def observe_shells(prefix: str, users: Sequence[str], system_root: str = "/") -> Dict[str, Any]:
-    """{files: [{path, shell, scope, user, exists, problem, block, prefix, blocks}], problems: […], user: who runs}.
+def observe_shells(
+    prefix: str, users: Sequence[str], system_root: str = "/", group: Optional[str] = None
+) -> Dict[str, Any]:
+    """{files: [{path, kind, shells, scope, user, env, exists, problem, block, prefix, blocks}], problems: […],
+    skipped: [users], group: {name, members}|null, user: who runs, superuser}.
 
-    Without `users`, the files of the user that runs are looked at. What can't be looked at is told as a problem, of
-    the user (no home) or of the file: whether it matters depends on what is declared.
+    Looked at are the files of the system, of `users` (without any: of the user that runs), of the group's members and
+    of those that condafleet noted down when it wrote there. What can't be looked at is told as a problem, of the user
+    (no home), of the group or of the file: whether it matters depends on what is declared.
     """
-    found, problems = candidates(list(users) or [current_user()], system_root)
-    entries = []
-    for candidate in found:
-        user = find_user(candidate["user"], system_root) if candidate["user"] else None
-        content, problem = None, None
+    me, superuser = current_user(), os.geteuid() == 0
+    members: List[str] = []
+    problems = []
+    if group:
         try:
-            with acting_as(user):
-                content = read_startup_file(candidate["path"])
+            members = group_members(group, system_root)
         except FleetError as error:
-            problem = error.message
-        entries.append({**candidate, "exists": content is not None, "problem": problem, **inspect(content, prefix)})
-    return {"files": entries, "problems": problems, "user": current_user()}
+            problems.append(error.message)
+    named = list(users) or [me]
+    noted = shell_register.users(prefix, system_root) if superuser else []
+    found, wrong = candidates(list(dict.fromkeys([*named, *members, *noted])), system_root)
+    problems += [wrong[name] for name in (users if group else named) if name in wrong]
+    # A group may hold accounts that have no home here, or that are gone: nobody can start a shell for those.
+    members_there = [name for name in members if name not in wrong]
+    return {
+        "files": [look_at(candidate, prefix, system_root) for candidate in found],
+        "problems": problems,
+        "skipped": [name for name in members if name in wrong],
+        "group": {"name": group, "members": members_there} if group else None,
+        "user": me,
+        "superuser": superuser,
+    }
+
+
+def look_at(candidate: Mapping[str, Any], prefix: str, system_root: str) -> Dict[str, Any]:
+    """One file with what stands in it."""
+    path = candidate["path"]
+    if candidate["kind"] == "program":
+        return {**candidate, **read_program(path, prefix)}
+    user = find_user(candidate["user"], system_root) if candidate["user"] else None
+    content, problem = None, None
+    try:
+        with acting_as(user):
+            content = read_startup_file(path)
+    except FleetError as error:
+        problem = error.message
+    return {**candidate, "exists": content is not None, "problem": problem, **inspect(content, prefix)}
+
+
+def read_program(path: str, prefix: str) -> Dict[str, Any]:
+    """The link by which conda is found on PATH, told like a block."""
+    try:
+        target = os.readlink(path)
+    except FileNotFoundError:
+        return {"exists": False, "problem": None, "block": "absent", "prefix": None, "blocks": []}
+    except OSError:
+        problem = (
+            f"{path}: is no link. Next: move it away, or leave noninteractive out of shell_init_starts. "
+            "Nothing was changed."
+        )
+        return {"exists": True, "problem": problem, "block": "other", "prefix": None, "blocks": []}
+    owner = target[: -len(PROGRAM_END)] if target.endswith(PROGRAM_END) else None
+    return {
+        "exists": True,
+        "problem": None,
+        "block": "present" if owner == prefix else "other",
+        "prefix": owner,
+        "blocks": [{"prefix": owner, "text": target, "ours": owner is not None, "leads": True}],
+    }
 
 
 def read_startup_file(path: str) -> Optional[bytes]:

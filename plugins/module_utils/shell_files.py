@@ -1,120 +1,113 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which start-up files count for a shell, system-wide and for a user. Looks at what exists; changes nothing."""
+"""Which start-up files count for a shell, system-wide and for a user. Looks at what exists; changes nothing.
+
+A file's `kind` says how it is reached, and so what has to stand in it (shell_text.py). `shells` are those that it is
+for: none where it is only looked at, since a block may be left there.
+"""
 
 from __future__ import annotations
 
 import os
-import pwd
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.shell_text import SHELLS
+from ansible_collections.condafleet.core.plugins.module_utils.shell_users import find_user, under
 
-SHELLS = ("bash", "zsh")
+PROFILE = "/etc/profile.d/condafleet.sh"
+# In a user's home, for BASH_ENV and ENV.
+ENV_FILE = ".condafleet.sh"
+PROGRAM = "/usr/local/bin/conda"
 
-
-class User(NamedTuple):
-    """An account, as far as its start-up files go."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-
-
-def current_user() -> str:
-    """The name of the account that runs this; its number where the system knows no name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
+# (kind, path, shells)
+File = Tuple[str, str, List[str]]
 
 
-def find_user(name: str, system_root: str = "/") -> User:
-    """The account, with its home folder below system_root. FleetError where one of them is missing."""
-    found = _password_entry(name, system_root)
-    if found is None:
-        raise FleetError(
-            f"shell_init_users: {name} is not accepted. This node has no such user. "
-            "Next: create the user first, or take the name out. Nothing was changed."
-        )
-    if not os.path.isdir(found.home):
-        raise FleetError(
-            f"shell_init_users: {name} is not accepted. The home folder {found.home} does not exist on this node. "
-            "Next: create it (or mount it) first, or take the name out. Nothing was changed."
-        )
-    return found
-
-
-def _password_entry(name: str, system_root: str) -> Optional[User]:
-    if system_root != "/":
-        # Another system's accounts stand in that system's files.
-        for line in (files.read_text(os.path.join(system_root, "etc/passwd")) or "").splitlines():
-            parts = line.split(":")
-            if len(parts) >= 7 and parts[0] == name:
-                return User(name, int(parts[2]), int(parts[3]), under(system_root, parts[5]))
-        return None
-    own_home = os.environ.get("HOME") if name == current_user() else None
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        # A container may run under a number that has no name.
-        return User(name, os.geteuid(), os.getegid(), own_home) if own_home else None
-    # For the user that runs, ~ is what HOME says, as in every shell.
-    return User(name, entry.pw_uid, entry.pw_gid, own_home or entry.pw_dir)
-
-
-def system_files(shell: str, system_root: str = "/") -> List[str]:
-    """The files that this shell reads for every user: when logging in, and when started interactively otherwise."""
-    if shell == "bash":
-        # profile.d is read by every login shell; Debian and EL name the other one differently.
-        debian, el = under(system_root, "/etc/bash.bashrc"), under(system_root, "/etc/bashrc")
-        interactive = el if os.path.exists(el) and not os.path.exists(debian) else debian
-        return [under(system_root, "/etc/profile.d/condafleet.sh"), interactive]
+def system_files(system_root: str = "/") -> Iterator[File]:
+    """The files that shells read for every user."""
+    yield "profile", PROFILE, ["bash", "posix"]
+    # Debian, Ubuntu and SUSE name it one way, EL the other.
+    el = exists(system_root, "/etc/bashrc") and not exists(system_root, "/etc/bash.bashrc")
+    yield "bash_rc", "/etc/bashrc" if el else "/etc/bash.bashrc", ["bash"]
+    yield "environment", "/etc/environment", ["bash"]
     folder = zsh_folder(system_root)
-    return [os.path.join(folder, "zprofile"), os.path.join(folder, "zshrc")] if folder else []
+    if folder:
+        yield "zsh_env", folder + "/zshenv", ["zsh"]
+        yield "zsh_login", folder + "/zprofile", ["zsh"]
+        yield "zsh_rc", folder + "/zshrc", ["zsh"]
+    if has(system_root, "/etc/fish", "/bin/fish", "/usr/bin/fish"):
+        yield "fish", "/etc/fish/conf.d/condafleet.fish", ["fish"]
+    if has(system_root, "/etc/csh.cshrc", "/bin/tcsh", "/usr/bin/tcsh", "/bin/csh", "/usr/bin/csh"):
+        yield "csh", "/etc/csh.cshrc", ["tcsh"]
+    yield "program", PROGRAM, list(SHELLS)
 
 
 def zsh_folder(system_root: str = "/") -> Optional[str]:
     """Where zsh was built to look for its system files; None where there is no zsh to read them."""
     if os.path.isdir(under(system_root, "/etc/zsh")):
-        return under(system_root, "/etc/zsh")
-    marks = ("/etc/zshrc", "/etc/zprofile", "/etc/zshenv", "/bin/zsh", "/usr/bin/zsh")
-    return under(system_root, "/etc") if any(os.path.lexists(under(system_root, mark)) for mark in marks) else None
+        return "/etc/zsh"
+    return (
+        "/etc" if has(system_root, "/etc/zshrc", "/etc/zprofile", "/etc/zshenv", "/bin/zsh", "/usr/bin/zsh") else None
+    )
 
 
-def user_files(shell: str, home: str) -> List[str]:
-    """The files that this shell reads for one user."""
-    if shell == "zsh":
-        return [os.path.join(home, ".zshrc")]
+def user_files(home: str) -> Iterator[File]:
+    """The files that shells read for one user."""
+    yield "bash_rc", home + "/.bashrc", ["bash"]
     # bash reads the first of these that exists when logging in: making an earlier one would hide a later one.
-    logins = [os.path.join(home, name) for name in (".bash_profile", ".bash_login", ".profile")]
-    login = next((path for path in logins if os.path.lexists(path)), logins[-1])
-    return [os.path.join(home, ".bashrc"), login]
+    names = (".bash_profile", ".bash_login", ".profile")
+    read = next((name for name in names if os.path.lexists(os.path.join(home, name))), names[-1])
+    for name in names:
+        readers = ["bash"] if name == read else []
+        yield "login", home + "/" + name, readers + (["posix"] if name == ".profile" else [])
+    yield "env", home + "/" + ENV_FILE, ["bash", "posix"]
+    yield "zsh_env", home + "/.zshenv", ["zsh"]
+    yield "zsh_login", home + "/.zprofile", ["zsh"]
+    yield "zsh_rc", home + "/.zshrc", ["zsh"]
+    yield "fish", home + "/.config/fish/config.fish", ["fish"]
+    # tcsh reads ~/.cshrc only where there is no ~/.tcshrc.
+    cshrc = os.path.lexists(home + "/.cshrc") and not os.path.lexists(home + "/.tcshrc")
+    yield "csh", home + "/.tcshrc", [] if cshrc else ["tcsh"]
+    yield "csh", home + "/.cshrc", ["tcsh"] if cshrc else []
 
 
-def candidates(users: Sequence[str], system_root: str = "/") -> "tuple[List[Dict[str, Any]], List[str]]":
-    """([{path, shell, scope, user}], [what is wrong with a user])."""
+def candidates(users: Sequence[str], system_root: str = "/") -> Tuple[List[Dict[str, Any]], Dict[str, str]]:
+    """([{path, kind, shells, scope, user, env}], {user: what is wrong with that account})."""
     found = [
-        {"path": path, "shell": shell, "scope": "system", "user": None}
-        for shell in SHELLS
-        for path in system_files(shell, system_root)
+        {
+            "path": under(system_root, path),
+            "kind": kind,
+            "shells": shells,
+            "scope": "system",
+            "user": None,
+            "env": PROFILE,
+        }
+        for kind, path, shells in system_files(system_root)
     ]
-    problems = []
+    problems = {}
     for name in users:
         try:
             user = find_user(name, system_root)
         except FleetError as error:
-            problems.append(error.message)
+            problems[name] = error.message
             continue
         found += [
-            {"path": path, "shell": shell, "scope": "users", "user": name}
-            for shell in SHELLS
-            for path in user_files(shell, user.home)
+            {
+                "path": path,
+                "kind": kind,
+                "shells": shells,
+                "scope": "users",
+                "user": name,
+                "env": "$HOME/" + ENV_FILE,
+            }
+            for kind, path, shells in user_files(user.home)
         ]
     return found, problems
 
 
-def under(system_root: str, path: str) -> str:
-    """An absolute path of the system whose root is `system_root`."""
-    return path if system_root == "/" else os.path.join(system_root, path.lstrip("/"))
+def exists(system_root: str, path: str) -> bool:
+    return os.path.lexists(under(system_root, path))
+
+
+def has(system_root: str, *marks: str) -> bool:
+    return any(exists(system_root, mark) for mark in marks)

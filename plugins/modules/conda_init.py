@@ -6,15 +6,17 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: conda_init
-short_description: Make conda known to bash and zsh, system-wide or for users
+short_description: Make conda known to shells, system-wide, for users or for a group
 version_added: "0.1.0"
 description:
   - Writes a block with conda's own markers into shell start-up files, or takes it out.
-  - The block sources C(PREFIX/etc/profile.d/conda.sh), a static file. It starts no Python, prints nothing, and is sound
+  - The block sources the installation's static file for the shell. It starts no Python, prints nothing, and is sound
     under C(set -eu).
   - Owner, mode, links and all other bytes of the files are kept. Taking the block out restores a file to the byte, and
-    removes one that was made for the block.
+    removes one that was made for the block, with the folders made for it.
   - For users, the files are written with each user's own rights.
+  - What is declared is the whole truth for the installation. Where condafleet wrote a block for another scope, user,
+    shell or start, and that is not declared any more, the block is taken out.
 author:
   - condafleet maintainers (@condafleet)
 options:
@@ -23,25 +25,46 @@ options:
     type: path
     required: true
   shells:
-    description: The shells.
+    description: The shells. V(posix) is dash and whatever else is started as C(sh).
     type: list
     elements: str
-    choices: [bash, zsh]
+    choices: [bash, zsh, fish, tcsh, posix]
     default: [bash, zsh]
   scope:
     description:
-      - V(system) writes C(/etc/profile.d/condafleet.sh) (login shells) and C(/etc/bash.bashrc) or C(/etc/bashrc)
-        (interactive ones) for bash; C(zprofile) and C(zshrc) in C(/etc/zsh) or C(/etc) for zsh, where there is a zsh.
-      - V(users) writes C(~/.bashrc) and the one of C(~/.bash_profile), C(~/.bash_login) and C(~/.profile) that bash
-        reads, and C(~/.zshrc).
+      - V(system) writes below C(/etc), for everybody. V(users) writes into the homes of O(users), V(group) into those
+        of the members of O(group).
+      - Which files these are, per shell, start and distribution, is told in docs/shells.md.
     type: str
-    choices: [system, users]
+    choices: [system, users, group]
     default: system
   users:
     description: The users for O(scope=users). Without any, the user that runs the module.
     type: list
     elements: str
     default: []
+  group:
+    description:
+      - The group for O(scope=group), looked up on the node. Users whose first group it is are members too.
+      - Members without a home on the node are left out, and returned as RV(skipped).
+    type: str
+  starts:
+    description:
+      - The ways to start a shell that are to know conda. V(login) are login shells, V(interactive) those that have a
+        prompt, V(noninteractive) those that have none, such as C(ssh node 'conda ...'), C(bash -lc) and scripts.
+      - A shell knows conda when any of these fits it.
+    type: list
+    elements: str
+    choices: [login, interactive, noninteractive]
+    default: [login, interactive]
+  mode:
+    description:
+      - V(full) gives the shell function, so that C(conda activate) works; no environment is activated.
+      - V(condabin) and V(path) put only C(PREFIX/condabin) or C(PREFIX/bin) on C(PATH).
+      - V(off) is the same as O(state=absent).
+    type: str
+    choices: [full, condabin, path, "off"]
+    default: full
   state:
     description: Whether the block is there.
     type: str
@@ -75,11 +98,19 @@ EXAMPLES = r"""
     scope: users
     users: [alice]
     shells: [bash]
+
+- name: Let the members of a group call conda in scripts too
+  condafleet.core.conda_init:
+    prefix: /opt/miniconda3
+    scope: group
+    group: ml
+    starts: [login, interactive, noninteractive]
+    mode: condabin
 """
 
 RETURN = r"""
 files:
-  description: The start-up files that count, and whether each was changed (in check mode, would be).
+  description: The start-up files that hold a block or held one, and whether each was changed (in check mode, would be).
   returned: success
   type: list
   elements: dict
@@ -87,45 +118,64 @@ files:
     path:
       description: The file.
       type: str
-    shell:
-      description: The shell that reads it.
-      type: str
+    shells:
+      description: The shells that it is for.
+      type: list
+      elements: str
     user:
       description: Whose it is, or null for the system's.
       type: str
     changed:
       description: Whether it was changed.
       type: bool
+skipped:
+  description: The members of the group that have no home on the node.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.condafleet.core.plugins.module_utils import shell_register
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
-from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells, selected
+from ansible_collections.condafleet.core.plugins.module_utils.shell_block import (
+    described_files,
+    plan_shells,
+    refuse_shells,
+    users_left,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.shell_edit import carry_out
+from ansible_collections.condafleet.core.plugins.module_utils.shell_text import MODES, SHELLS, STARTS
+
+
+def observe(declared: dict) -> dict:
+    users = declared["users"] if declared["scope"] == "users" else []
+    group = declared["group"] if declared["scope"] == "group" else None
+    return observe_shells(declared["prefix"], users, declared["system_root"], group)
 
 
 def run(module: AnsibleModule) -> dict:
     declared = module.params
-    users = declared["users"] if declared["scope"] == "users" else []
-    observed = observe_shells(declared["prefix"], users, declared["system_root"])
+    observed = observe(declared)
     refusal = refuse_shells(observed, declared)
     if refusal:
         raise FleetError(refusal)
     changes = plan_shells(observed, declared)
     if changes and not module.check_mode:
-        carry_out(observed, declared, changes)
-        left = plan_shells(observe_shells(declared["prefix"], users, declared["system_root"]), declared)
+        # Before: what is written and not noted would be lost; what is noted and not there does no harm.
+        note(observed, declared, users_to_be(observed, changes))
+        carry_out(observed, declared)
+        after = observe(declared)
+        left = plan_shells(after, declared)
         if left:
             raise FleetError("%s: still differs afterwards. Next: see who else writes there." % left[0]["what"])
-    paths = {change["what"] for change in changes}
+        note(after, declared, [])
     return {
         "changed": bool(changes),
-        "files": [
-            {"path": entry["path"], "shell": entry["shell"], "user": entry["user"], "changed": entry["path"] in paths}
-            for entry in selected(observed, declared)
-        ],
+        "files": described_files(observed, declared),
+        "skipped": observed["skipped"],
         "diff": [
             {
                 "before": change["before"],
@@ -138,17 +188,38 @@ def run(module: AnsibleModule) -> dict:
     }
 
 
+def users_to_be(observed: dict, changes: list) -> list:
+    paths = {change["what"] for change in changes if change["after"]}
+    return [entry["user"] for entry in observed["files"] if entry["path"] in paths and entry["user"]]
+
+
+def note(observed: dict, declared: dict, more: list) -> None:
+    """Only root works for several users, and has to remember which."""
+    if observed["superuser"]:
+        names = sorted(set(users_left(observed, declared["prefix"])) | set(more))
+        shell_register.note(declared["prefix"], names, declared["system_root"])
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "prefix": {"type": "path", "required": True},
-            "shells": {"type": "list", "elements": "str", "choices": ["bash", "zsh"], "default": ["bash", "zsh"]},
-            "scope": {"type": "str", "choices": ["system", "users"], "default": "system"},
+            "shells": {"type": "list", "elements": "str", "choices": list(SHELLS), "default": ["bash", "zsh"]},
+            "scope": {"type": "str", "choices": ["system", "users", "group"], "default": "system"},
             "users": {"type": "list", "elements": "str", "default": []},
+            "group": {"type": "str"},
+            "starts": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(STARTS),
+                "default": ["login", "interactive"],
+            },
+            "mode": {"type": "str", "choices": list(MODES), "default": "full"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "replace": {"type": "bool", "default": False},
             "system_root": {"type": "path", "default": "/"},
         },
+        required_if=[("scope", "group", ["group"])],
         supports_check_mode=True,
     )
     try:

@@ -1,0 +1,215 @@
+"""The blocks in a user's files, read by the shells themselves; the installation is a stand-in that says who called."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
+from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells
+from ansible_collections.condafleet.core.plugins.module_utils.shell_edit import carry_out
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+STARTS = ("login", "interactive", "noninteractive")
+# (program, arguments before the command, is a login shell, is interactive); conda is told by a file of the user's.
+CALLS = [
+    ("bash", ["-lc"], True, False),
+    ("bash", ["-ic"], False, True),
+    ("bash", ["-lic"], True, True),
+    ("bash", ["-c"], False, False),
+    ("zsh", ["-lc"], True, False),
+    ("zsh", ["-ic"], False, True),
+    ("zsh", ["-lic"], True, True),
+    ("zsh", ["-c"], False, False),
+    ("fish", ["-lc"], True, False),
+    ("fish", ["-ic"], False, True),
+    ("fish", ["-c"], False, False),
+    ("tcsh", ["-c"], False, False),
+    ("tcsh", ["-i"], False, True),
+    ("tcsh", ["-l"], True, True),
+    ("dash", ["-lc"], True, False),
+    ("dash", ["-lic"], True, True),
+]
+CASES = [
+    (call, starts) for call in CALLS for size in (1, 2, 3) for starts in itertools.combinations(STARTS, size)
+]  # fmt: skip
+
+
+class Account:
+    """A home of the user that runs, and an installation whose hooks say `function`, whose programs say their path."""
+
+    def __init__(self, top: Path) -> None:
+        self.home, self.prefix = top / "home", top / "base"
+        for folder in ("etc/profile.d", "etc/fish/conf.d", "bin", "condabin"):
+            (self.prefix / folder).mkdir(parents=True)
+        self.home.mkdir()
+        exe = f"{self.prefix}/bin/conda"
+        hook = self.prefix / "etc/profile.d/conda.sh"
+        hook.write_text(f"export CONDA_EXE='{exe}'\nconda() {{ echo function; }}\n__conda_activate() {{ :; }}\n")
+        (self.prefix / "etc/fish/conf.d/conda.fish").write_text(
+            f'set -gx CONDA_EXE "{exe}"\nfunction conda\n echo function\nend\n'
+        )
+        # As conda's: without arguments it is sourced to set up, else to work; it wants a prompt.
+        (self.prefix / "etc/profile.d/conda.csh").write_text("echo function $1$prompt\n")
+        for name in ("bin", "condabin"):
+            program = self.prefix / name / "conda"
+            program.write_text('#!/bin/sh\necho "${0%/*}" | sed "s:.*/::"\n')
+            program.chmod(0o755)
+        self.before = self.files()
+
+    def init(self, **choices: Any) -> bool:
+        declared = {
+            "prefix": str(self.prefix),
+            "shells": ["bash", "zsh", "fish", "tcsh", "posix"],
+            "scope": "users",
+            "users": [],
+            "starts": list(STARTS),
+            "mode": "full",
+            "state": "present",
+            **choices,
+        }
+        observed = {**observe_shells(str(self.prefix), [])}
+        # The system's own files are no business of this test.
+        observed["files"] = [entry for entry in observed["files"] if entry["scope"] == "users"]
+        changes = plan_shells(observed, declared)
+        carry_out(observed, declared)
+        return bool(changes)
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.home)): path.read_bytes() if path.is_file() else b""
+            for path in self.home.rglob("*")
+        }
+
+    def run(self, program: str, *arguments: str, typed: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, *arguments],
+            input=typed,
+            env={"HOME": str(self.home), "PATH": PATH, "TERM": "dumb", "USER": "alice", **more},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    made = Account(tmp_path)
+    monkeypatch.setenv("HOME", str(made.home))
+    assert pwd.getpwuid(os.geteuid())
+    return made
+
+
+def needs(program: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+
+
+@pytest.mark.parametrize(("call", "starts"), CASES, ids=lambda value: "-".join(map(str, value)))
+def test_a_shell_knows_conda_when_one_of_the_starts_fits_it(account: Account, call: Any, starts: Any) -> None:
+    program, arguments, login, interactive = call
+    needs(program)
+    account.init(starts=list(starts))
+    # bash reads ~/.bashrc for a command when it takes itself to be run by sshd.
+    ssh = {"SSH_CLIENT": "192.0.2.1 1 22", "SHLVL": "0"}
+    if program == "tcsh" and arguments != ["-c"]:  # with -c, it is neither
+        done = account.run(program, *arguments, typed="conda x || true\nexit\n", **ssh)
+    else:
+        done = account.run(program, *arguments, "conda x || true", **ssh)
+    meant = {"login": login, "interactive": interactive, "noninteractive": not interactive}
+    assert ("function" in done.stdout) == any(meant[start] for start in starts), done
+
+
+@pytest.mark.parametrize(("mode", "says"), [("condabin", "condabin"), ("path", "bin"), ("off", "")])
+@pytest.mark.parametrize(
+    "call", [call for call in CALLS if call[1][0].endswith("c")], ids=lambda call: "-".join(map(str, call[:2]))
+)
+def test_modes(account: Account, call: Any, mode: str, says: str) -> None:
+    program, arguments, *_ = call
+    needs(program)
+    account.init(mode=mode)
+    command = "conda || true; echo $PATH"
+    done = account.run(program, *arguments, command, SSH_CLIENT="192.0.2.1 1 22", SHLVL="0")
+    assert done.stdout.split("\n")[0] == (says or done.stdout.split("\n")[0])
+    assert (f"{account.prefix}" in done.stdout) == (mode != "off")
+    assert done.stdout.count(f"{account.prefix}/{says}") == (mode != "off")
+
+
+def test_a_script_of_bash_is_reached_through_its_parent(account: Account) -> None:
+    account.init()
+    script = account.home / "job.sh"
+    script.write_text("#!/bin/bash\nset -eu\nconda x\n")
+    script.chmod(0o755)
+    for program in ("bash", "dash"):
+        assert account.run(program, "-lc", f"{script}").stdout == "function\n"
+    # A user's own choice is left, and conda is a program there.
+    assert account.run("bash", "-lc", f"{script}", BASH_ENV="/dev/null").stdout == "condabin\n"
+
+
+def test_an_interactive_sh_is_reached_through_its_login(account: Account) -> None:
+    account.init(shells=["posix"])
+    assert account.run("dash", "-lc", "dash -ic conda").stdout == "function\n"
+    assert account.run("bash", "-lc", "conda || true").stdout == ""
+
+
+def test_tcsh_scripts_get_no_prompt_before_conda_is_called(account: Account) -> None:
+    needs("tcsh")
+    account.init()
+    (account.home / ".tcshrc").write_text((account.home / ".tcshrc").read_text() + "if ( $?prompt ) echo interactive\n")
+    done = account.run("tcsh", "-c", "conda activate; echo $CONDA_SHLVL")
+    assert (done.stdout, done.stderr) == ("function activate\n0\n", "")
+
+
+@pytest.mark.parametrize("program", ["bash", "zsh", "fish", "tcsh", "dash"])
+@pytest.mark.parametrize("mode", ["full", "condabin", "path"])
+def test_nothing_is_printed_with_and_without_the_installation(account: Account, program: str, mode: str) -> None:
+    needs(program)
+    account.init(mode=mode)
+    for _ in range(2):
+        for arguments in (["-c"], ["-lc"] if program != "tcsh" else ["-ic"]):
+            done = account.run(program, *arguments, "true", SSH_CLIENT="192.0.2.1 1 22", SHLVL="0")
+            assert (done.returncode, done.stdout) == (0, "")
+            assert "no job control" in done.stderr or done.stderr == ""
+        shutil.rmtree(account.prefix, ignore_errors=True)
+
+
+@pytest.mark.parametrize("program", ["bash", "dash", "zsh"])
+@pytest.mark.parametrize("mode", ["full", "condabin"])
+def test_the_blocks_bear_strict_shells(account: Account, program: str, mode: str) -> None:
+    needs(program)
+    account.init(mode=mode)
+    names = (".bashrc", ".profile", ".condafleet.sh", ".zshenv", ".zprofile", ".zshrc")
+    sources = [f". {account.home}/{name}" for name in names]
+    for _ in range(2):
+        done = account.run(program, "-euc", f"unset PATH; {'; '.join(sources * 2)}; echo end")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+        shutil.rmtree(account.prefix, ignore_errors=True)
+
+
+def test_a_child_gets_its_own_function_and_path_grows_once(account: Account) -> None:
+    account.init()
+    inner = "conda; echo $PATH"
+    done = account.run("bash", "-lc", f"set -a; . ~/.bashrc; bash -lic '{inner}'")
+    assert done.stdout.startswith("function\n")
+    assert done.stdout.count("condabin") == 1
+    # A login shell within, that sets PATH anew, gets it back.
+    done = account.run("bash", "-lc", f"PATH={PATH} bash -lc 'echo $PATH'")
+    assert done.stdout.startswith(f"{account.prefix}/condabin:")
+
+
+def test_all_is_undone(account: Account) -> None:
+    (account.home / ".bashrc").write_bytes(b"a=1\r\nb=2")
+    (account.home / ".config").mkdir()
+    before = account.files()
+    assert account.init() is True
+    assert account.init() is False
+    assert account.init(state="absent") is True
+    assert account.files() == before
