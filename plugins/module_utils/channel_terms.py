@@ -17,8 +17,11 @@ DEFAULT_CHANNELS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anacond
 def needs_terms(channel: str) -> bool:
     """Whether Anaconda's terms of service cover this channel, or the package at this URL."""
     text = channel.rstrip("/")
+    first = text.split("/")[0]
+    if first.lower() in ANACONDA_HOSTS.union(["conda.anaconda.org"]):
+        text = "https://" + text
     if "://" not in text:
-        return text.split("/")[0] in ANACONDA_NAMES or text.startswith("pkgs/")
+        return first in ANACONDA_NAMES or text.startswith("pkgs/")
     parts = urlsplit(text)
     host = (parts.hostname or "").lower()
     names = [part for part in parts.path.split("/") if part]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from ansible_collections.condafleet.core.plugins.module_utils import condarc_file
+from ansible_collections.condafleet.core.plugins.module_utils import condarc_file, tos_record
 
-PARTS = (condarc_file,)
+# What conda reads comes first: the record of the terms is made by that conda.
+PARTS = (condarc_file, tos_record)
 
 Change = Dict[str, Any]
 

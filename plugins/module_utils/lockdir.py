@@ -19,7 +19,10 @@ Reader = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Wanted:
-    """One lock to have. `given` says that the user brought the pair: it is taken as it is, never made."""
+    """One lock to have. `given` says that the user brought the pair: it is taken as it is, never made.
+
+    `tos` says whether Anaconda's terms of service were accepted, for whatever a lock may hold.
+    """
 
     environment: str
     target: str
@@ -30,6 +33,7 @@ class Wanted:
     conda_lock: str
     pylock: str
     given: bool = False
+    tos: str = "decline"
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,16 @@ def wanted(
         spec = {"variables": lockspec.variables_of(entry.get("variables"), "environments_list: {0}".format(name))}
         return [
             Wanted(
-                name, target, _definition(name, target, targets), spec, [], "", pair["conda_lock"], pair["pylock"], True
+                name,
+                target,
+                _definition(name, target, targets),
+                spec,
+                [],
+                "",
+                pair["conda_lock"],
+                pair["pylock"],
+                given=True,
+                tos=tos,
             )
             for target in entry["targets"]
         ]
@@ -151,7 +164,17 @@ def wanted(
         )
         stem = os.path.join(locks_dir, name, target)
         made.append(
-            Wanted(name, target, definition, spec, chosen, inputs, stem + ".conda-lock.yml", stem + ".pylock.toml")
+            Wanted(
+                name,
+                target,
+                definition,
+                spec,
+                chosen,
+                inputs,
+                stem + ".conda-lock.yml",
+                stem + ".pylock.toml",
+                tos=tos,
+            )
         )
     return made
 
@@ -176,6 +199,7 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
     _check_platform(want, lock)
     if want.given or not said.get("inputs_digest"):
         # Made by another tool: the user vouches for it. Variables that were declared are not in it yet.
+        _check_terms(want, lock)
         variables = {**lock.variables, **want.spec["variables"]}
         return Found("reused", replace(lock, environment=want.environment, target=want.target, variables=variables))
     if (lock.environment, lock.target) != (want.environment, want.target):
@@ -185,7 +209,10 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
                 want.conda_lock, lock.environment, lock.target, want.environment, want.target
             )
         )
-    return Found("reused" if said["inputs_digest"] == want.inputs_digest else "stale", lock)
+    if said["inputs_digest"] != want.inputs_digest:
+        return Found("stale", lock)
+    _check_terms(want, lock)
+    return Found("reused", lock)
 
 
 def with_spec_found(entry: Mapping[str, Any], folders: Sequence[str]) -> Dict[str, Any]:
@@ -222,6 +249,12 @@ def _check_platform(want: Wanted, lock: lockfile.Lock) -> None:
                     want.conda_lock, package.filename, package.subdir, want.target, accepted[0]
                 )
             )
+
+
+def _check_terms(want: Wanted, lock: lockfile.Lock) -> None:
+    lockspec.check_packages(
+        want.conda_lock, [package.url for package in lock.packages if package.manager == "conda"], want.tos
+    )
 
 
 def _definition(name: str, target: str, targets: Mapping[str, Mapping[str, Any]]) -> Dict[str, str]:

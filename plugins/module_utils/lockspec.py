@@ -10,11 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.condafleet.core.plugins.module_utils.channel_terms import DEFAULT_CHANNELS, needs_terms
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-
-# Anaconda's own channels: their terms of service have to be accepted by the user.
-_ANACONDA_NAMES = ("defaults", "nodefaults", "anaconda", "main", "r", "msys2", "pkgs/main", "pkgs/r", "pkgs/msys2")
-_ANACONDA_HOSTS = ("repo.anaconda.com", "repo.continuum.io", "conda.anaconda.org/anaconda", "conda.anaconda.org/main")
 
 # environment.yml has further keys that say nothing about packages.
 _KEYS = ("name", "prefix", "channels", "dependencies", "conda", "pip", "variables", "platforms")
@@ -89,25 +86,40 @@ def check_channels(environment: str, spec: Mapping[str, Any], channels: Sequence
     expanded: List[str] = []
     for channel in channels:
         if channel == "defaults":
-            expanded += ["https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r"]
+            expanded += DEFAULT_CHANNELS
         elif channel != "nodefaults":
             expanded.append(channel)
     return expanded
 
 
+def check_packages(where: str, urls: Sequence[str], tos: str) -> None:
+    """SpecError where a lock, whoever made it, holds a package from Anaconda's servers without accepted terms."""
+    held = [url for url in urls if needs_terms(url)] if tos != "accept" else []
+    if held:
+        raise SpecError(
+            "{0}: it holds {1} from Anaconda's channels ({2}), whose terms of service are not accepted (miniconda_tos: "
+            "{3}). Accepted: a lock from conda-forge or another channel, or miniconda_tos: accept. Next: lock again "
+            "from another channel, or accept the terms.".format(
+                where,
+                "1 package" if len(held) == 1 else "{0} packages".format(len(held)),
+                without_secrets(held[0]),
+                tos,
+            )
+        )
+
+
 def _channel_in(entry: str) -> Optional[str]:
-    """The channel that one conda spec asks for, as in `channel::name` or `name[channel=channel]`."""
+    """The channel that one conda spec asks for, as in `channel::name`, `name[channel=channel]` or `name[url=URL]`."""
     if "::" in entry:
         return entry.split("::", 1)[0]
-    found = re.search(r"\bchannel\s*=\s*['\"]?([^'\",\]]+)", entry)
+    found = re.search(r"\b(?:channel|url)\s*=\s*['\"]?([^'\",\]]+)", entry)
     return found.group(1) if found else None
 
 
 def is_anaconda(channel: str) -> bool:
-    """Whether a channel, by name or URL, is one of Anaconda's own."""
-    plain = without_secrets(channel).rstrip("/").lower()
-    place = re.sub(r"^[a-z]+://", "", plain)
-    return plain in _ANACONDA_NAMES or any(place == host or place.startswith(host + "/") for host in _ANACONDA_HOSTS)
+    """Whether a channel, by name or URL, is one of Anaconda's own. `nodefaults` is taken for one by some readers."""
+    plain = without_secrets(channel).strip().rstrip("/").lower()
+    return plain == "nodefaults" or needs_terms(plain)
 
 
 def without_secrets(url: str) -> str:
