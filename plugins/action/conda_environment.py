@@ -10,21 +10,16 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import LockFileError, digest, parse
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
-
-display = Display()
+from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, describe
 
 MODULE = "condafleet.core.conda_environment"
 LONG_STATES = ("fetched", "built", "tested")
 DEFAULT_TIMEOUT = 3600
-# Whoever looks at a terminal takes longer silence for a hang.
-SILENCE_SECONDS = 12.0
-MB = 1_000_000
 
 
 class ActionModule(FollowingAction):
@@ -68,37 +63,6 @@ class ActionModule(FollowingAction):
             "Next: look at the node's load and network, or raise environments_timeout; "
             "what was fetched is kept." % (args["state"], args["name"], limit, step, known),
         }
-
-
-class Shown:
-    """Prints a line when something moved, and one in any case before silence gets long."""
-
-    def __init__(self, who: str) -> None:
-        self.who = who
-        self.text = ""
-        self.step = ""
-        self.time = 0.0
-
-    def show(self, record: dict[str, Any], elapsed: float) -> None:
-        text = describe(record) if record else "starting"
-        step = str(record.get("step") or "")
-        moved = text != self.text and (step != self.step or elapsed - self.time >= SILENCE_SECONDS / 2)
-        if moved or elapsed - self.time >= SILENCE_SECONDS:
-            display.display("%s: %s (%d s)" % (self.who, text, elapsed))
-            self.text, self.step, self.time = text, step, elapsed
-
-
-def describe(record: dict[str, Any]) -> str:
-    """`link 40/120 packages`, `fetch 312 MB of 1200 MB`, `smoke test torch`."""
-    done, total, unit = record.get("done") or 0, record.get("total"), record.get("unit") or ""
-    parts = [str(record.get("step"))]
-    if unit == "bytes":
-        parts.append("%d MB" % (done // MB) + (" of %d MB" % (total // MB) if total else ""))
-    elif total:
-        parts.append("%d/%d %s" % (done, total, unit))
-    if record.get("message"):
-        parts.append(str(record["message"]))
-    return " ".join(parts)
 
 
 def read_lock(lock: dict[str, Any], variables: dict[str, Any], planned: str = "") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
+from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of, read_yaml
 
 
 class ActionModule(ActionBase):
@@ -152,13 +152,6 @@ def names_or_bool(value: Any) -> Any:
     if str(value).lower() in ("true", "yes", "false", "no"):
         return str(value).lower() in ("true", "yes")
     return [str(value)]
-
-
-def folders_of(variables: dict[str, Any]) -> list[str]:
-    """Where relative paths are looked for: beside the inventory, beside the playbook, in the role's files."""
-    files = os.path.join(variables["role_path"], "files") if variables.get("role_path") else None
-    found = [variables.get("inventory_dir"), variables.get("playbook_dir"), files]
-    return [os.path.abspath(folder) for folder in found if folder] or [os.getcwd()]
 
 
 def locks_dir_of(want: lockdir.Wanted) -> str:

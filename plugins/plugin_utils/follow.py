@@ -51,15 +51,17 @@ class FollowingAction(ActionBase):
         name: str,
         limit: int,
         show: Callable[[dict[str, Any], float], None],
+        variable: str = "environments_root",
     ) -> Outcome:
         """Start `module` as a job called `name`-…, calling `show(record, elapsed seconds)` at each look.
 
         `args` must hold `root`; files of the job lie in ROOT/jobs and ROOT/progress, and are removed in the end.
+        `variable` is what decides where ROOT is, for the message where it can't be written.
         """
         job = "%s-%s" % (name, secrets.token_hex(4))
         progress = self._joined(str(args["root"]), "progress", job + ".json")
         folder = self._joined(str(args["root"]), "jobs")
-        refused = self._make_folder(str(args["root"]), folder)
+        refused = self._make_folder(str(args["root"]), folder, variable)
         if refused:
             return Outcome(refused, {})
         shell = self._connection._shell
@@ -92,7 +94,7 @@ class FollowingAction(ActionBase):
         self._tidy(job_id, folder, progress, task_vars)
         return Outcome(None, record, stopped)
 
-    def _make_folder(self, root: str, folder: str) -> dict[str, Any] | None:
+    def _make_folder(self, root: str, folder: str, variable: str) -> dict[str, Any] | None:
         """Make ROOT, and in it a folder that no other user may look into: a job's file holds all that it was told."""
         command = "umask 022 && mkdir -p %s && umask 077 && mkdir -p %s && chmod 700 %s"
         quoted = self._quoted(folder)
@@ -103,8 +105,8 @@ class FollowingAction(ActionBase):
         said = " ".join(str(made.get("stderr") or made.get("stdout") or "").split())
         return {
             "failed": True,
-            "msg": "environments_root: %s can't be made or written: %s. Accepted: a folder that the user whom Ansible "
-            "works as may write. Next: choose such a folder, or run with become: true." % (root, said.rstrip(".")),
+            "msg": "%s: %s can't be made or written: %s. Accepted: a folder that the user whom Ansible works as may "
+            "write. Next: choose such a folder, or run with become: true." % (variable, root, said.rstrip(".")),
         }
 
     def _look(self, progress: str, result: str) -> tuple[dict[str, Any], bool]:
