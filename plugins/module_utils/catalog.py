@@ -121,6 +121,11 @@ def sort_key(version: str) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     return tuple(int(number) for number in re.findall(r"\d+", rest)), python_key
 
 
+def _distribution(name: str) -> str:
+    """As condafleet calls it; the embedded one's files are named by their maker."""
+    return "embedded" if name == "Condafleet" else name.lower()
+
+
 def from_url(url: str, sha256: str) -> Tuple[str, Dict[str, Any]]:
     """(architecture or `any`, {filename, sha256, version, distribution}) of what only its URL describes."""
     name = posixpath.basename(urlsplit(url).path)
@@ -132,6 +137,6 @@ def from_url(url: str, sha256: str) -> Tuple[str, Dict[str, Any]]:
             # The installers refuse to run under a name that does not end in .sh.
             "filename": name if re.fullmatch(r"[\w.+-]+\.sh", name) else "installer.sh",
             "version": known.group("version") if known else None,
-            "distribution": known.group("name").lower() if known else "custom",
+            "distribution": _distribution(known.group("name")) if known else "custom",
         },
     )
