@@ -109,3 +109,63 @@ def test_activate_script_is_sourced(hook: Path, tmp_path: Path) -> None:
     script = tmp_path / "prefix/bin/activate"
     script.write_text(f'#!/bin/sh\n_CONDA_ROOT="{tmp_path}/prefix"\n' + (HOOKS / "activate").read_text())
     assert run("bash", f'. {script} x; echo "$CONDA_PREFIX"').stdout == "/envs/x\n"
+
+
+CSH_CONDA = """#!/bin/sh
+case "$1 $2" in
+    "shell.csh activate")
+        [ "$3" != missing ] || { echo "EnvironmentNameNotFound: $3" >&2; exit 1; }
+        echo "setenv CONDA_PREFIX '/envs/$3';" ;;
+    "shell.csh deactivate") echo "unsetenv CONDA_PREFIX;" ;;
+    "shell.csh reactivate") echo "setenv REACTIVATED 'yes';" ;;
+    *) echo "conda got: $*"; [ "$1" != fail ] ;;
+esac
+"""
+
+
+@pytest.fixture
+def csh_hook(tmp_path: Path) -> Path:
+    program = tmp_path / "prefix/bin/conda"
+    program.parent.mkdir(parents=True)
+    program.write_text(CSH_CONDA)
+    program.chmod(0o755)
+    path = tmp_path / "prefix/etc/profile.d/conda.csh"
+    path.parent.mkdir(parents=True)
+    preamble = f'setenv _CONDA_ROOT "{tmp_path}/prefix"\nsetenv _CONDA_EXE "{program}"\n'
+    path.write_text(preamble + (HOOKS / "conda.csh").read_text())
+    return path
+
+
+def tcsh(hook: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("tcsh"):
+        pytest.skip("tcsh is not installed")
+    script = hook.parent / "job.csh"
+    script.write_text(f"source {hook}\n{code}\n")
+    return subprocess.run(
+        ["tcsh", "-f", str(script), *arguments],
+        env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def test_tcsh_activates_and_deactivates(csh_hook: Path) -> None:
+    done = tcsh(
+        csh_hook,
+        'conda activate x\necho "$CONDA_PREFIX"\nconda deactivate\necho "$?CONDA_PREFIX"',
+    )
+    assert done.stdout == "/envs/x\n0\n", done.stderr
+
+
+def test_tcsh_tells_a_failure_and_goes_on(csh_hook: Path) -> None:
+    done = tcsh(csh_hook, 'conda activate missing\necho "status $status"\nconda fail\necho "status $status"')
+    assert done.stdout.splitlines() == ["status 1", "conda got: fail", "status 1"]
+    assert "EnvironmentNameNotFound: missing" in done.stderr
+
+
+def test_tcsh_takes_no_argument_of_a_script_for_its_own(csh_hook: Path) -> None:
+    """A start-up file sees the arguments of the script that is to run."""
+    assert tcsh(csh_hook, "echo only this", "list").stdout == "only this\n"
+
+
+def test_tcsh_takes_up_changes_of_the_environment(csh_hook: Path) -> None:
+    done = tcsh(csh_hook, 'conda install x\necho "$REACTIVATED"\nconda list "a b"')
+    assert done.stdout == "conda got: install x\nyes\nconda got: list a b\n"
