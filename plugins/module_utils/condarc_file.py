@@ -90,8 +90,8 @@ def carry_out(prefix: str, installation: Mapping[str, Any], declared: Mapping[st
     check_candidate(prefix, target, _candidate(text, wanted.get("ca"), prefix))
     name = _prefix(installation, declared)
     if wanted["level"] == "site":
-        return _write_site(text, name) + _clear_prefix(prefix, installation, name)
-    kept = _write_prefix(prefix, installation, text, name)
+        return _write_site(text, name) + _clear_prefix(prefix)
+    kept = _write_prefix(prefix, text)
     if _is_ours((installation.get("condarc_site") or {}).get("note"), name):
         _remove_site()
     return kept
@@ -111,9 +111,9 @@ def remove(prefix: str, installation: Mapping[str, Any]) -> List[str]:
     return gone
 
 
-def _write_prefix(prefix: str, installation: Mapping[str, Any], text: str, name: str) -> List[str]:
+def _write_prefix(prefix: str, text: str) -> List[str]:
     path = os.path.join(prefix, CONDARC)
-    kept = _keep(path, _known_in(prefix, name))
+    kept = _keep(path, _known_in(prefix))
     files.write_atomic(path, text, 0o644)
     facts: Dict[str, Any] = {"condarc_sha256": files.sha256_bytes(text.encode("utf-8"))}
     if kept:
@@ -122,10 +122,10 @@ def _write_prefix(prefix: str, installation: Mapping[str, Any], text: str, name:
     return [kept] if kept else []
 
 
-def _clear_prefix(prefix: str, installation: Mapping[str, Any], name: str) -> List[str]:
+def _clear_prefix(prefix: str) -> List[str]:
     """No file in the installation beside the node's own; one that was not ours is kept under another name."""
     path = os.path.join(prefix, CONDARC)
-    kept = _keep(path, _known_in(prefix, name))
+    kept = _keep(path, _known_in(prefix))
     files.remove_quietly(path)
     files.remove_quietly(path + PREVIOUS)
     if receipt.read(prefix):
@@ -175,7 +175,7 @@ def _keep(path: str, ours: List[Any]) -> Optional[str]:
     sha256 = _look(path)[1]
     if sha256 is None:
         return None
-    if sha256 in ours or "*" in ours:
+    if sha256 in ours:
         shutil.copy2(path, path + PREVIOUS)
         return None
     copy = "%s.%s.bak" % (path, re.sub(r"[-:]", "", now()).replace("+0000", "Z"))
@@ -186,13 +186,9 @@ def _keep(path: str, ours: List[Any]) -> Optional[str]:
     return copy
 
 
-def _known_in(prefix: str, name: str) -> List[Any]:
-    """The sha256 of what is no user's in this installation; * stands for anything, in one that was just made."""
-    known = receipt.read(prefix)
-    fresh = known is None and os.path.dirname(prefix) == name + ".d"
-    if fresh or (known and not known.get("adopted") and "condarc_sha256" not in known):
-        return ["*"]  # the installer's own
-    return [(known or {}).get("condarc_sha256")]
+def _known_in(prefix: str) -> List[Any]:
+    """The sha256 of what is no user's in this installation: what condafleet wrote, or the installer itself."""
+    return [(receipt.read(prefix) or {}).get("condarc_sha256")]
 
 
 def _put_back(path: str, kept: Optional[str]) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.installation_place import swap
-from ansible_collections.condafleet.core.plugins.module_utils.installer_run import remove
+from ansible_collections.condafleet.core.plugins.module_utils.installer_run import is_stub, remove
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -36,7 +36,7 @@ def carry_out(observe: Observe, declared: Mapping[str, Any]) -> List[str]:
         return _leave_adopted(prefix, observe()["installation"])
     with node_lock(home, "removal of %s" % prefix, declared["timeout"], variable="miniconda_timeout"):
         installation = observe()["installation"]
-        if not installer.plan_removal(installation):
+        if not installer.plan_removal(installation, bool(declared["purge"])):
             return []
         ours = [version for version in installation["versions"] if _ours(version)]
         _check_unused([version["path"] for version in ours], bool(declared["purge"]), prefix)
@@ -54,7 +54,8 @@ def carry_out(observe: Observe, declared: Mapping[str, Any]) -> List[str]:
 
 
 def _ours(version: Mapping[str, Any]) -> bool:
-    return bool((version["receipt"] or {}).get("sha256")) and not _by_hand(version["name"])
+    made = bool((version["receipt"] or {}).get("sha256")) and not _by_hand(version["name"])
+    return made or is_stub(version["path"])
 
 
 def _by_hand(name: str) -> bool:
@@ -116,6 +117,7 @@ def _give_back(prefix: str, installation: Mapping[str, Any]) -> None:
         os.unlink(shared)
     swap(prefix, by_hand[0])
     os.unlink(by_hand[0])
+    installation_settings.remove(prefix, installation)
     _forget(prefix)
 
 

@@ -160,7 +160,7 @@ def plan_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]) 
     """
     installation = observed["installation"]
     if declared.get("state") == "absent":
-        return plan_removal(installation)
+        return plan_removal(installation, bool(declared.get("purge")))
     changes: List[Change] = []
     action = decide(observed, declared)
     if action != NONE:
@@ -181,8 +181,10 @@ def plan_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]) 
     return changes
 
 
-def plan_removal(installation: Mapping[str, Any]) -> List[Change]:
+def plan_removal(installation: Mapping[str, Any], purge: bool) -> List[Change]:
     """What an uninstallation would take away; an installation made by hand stays, without what condafleet added."""
+    if purge and installation.get("place") == "link" and installation["state"] == "absent":
+        return [_removal("users' environments of an installation that was removed")]
     if installation.get("place") in ("link", "broken") and installation["state"] != "absent":
         return [
             {"what": "installation", "action": "remove", "before": describe_found(installation), "after": "nothing"}

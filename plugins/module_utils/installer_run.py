@@ -132,9 +132,16 @@ def make(
             "sha256": entry["sha256"],
             "conda": conda,
             "installed": now(),
+            # The installer may bring one; it is no user's.
+            "condarc_sha256": installers_condarc(path),
         },
     )
     return name
+
+
+def installers_condarc(path: str) -> Optional[str]:
+    content = files.read_bytes(os.path.join(path, ".condarc"))
+    return None if content is None else files.sha256_bytes(content)
 
 
 def obtain(
@@ -185,7 +192,7 @@ def check_nobody_works_in(prefix: str, installation: Mapping[str, Any]) -> None:
 def remove_unfinished(prefix: str, installation: Mapping[str, Any]) -> None:
     """What an installer that was cut short has left in PREFIX.d; nobody uses that."""
     for version in installation.get("versions") or []:
-        unfinished = _collectable(version["name"]) and not version["receipt"] and not _is_stub(version["path"])
+        unfinished = _collectable(version["name"]) and not version["receipt"] and not is_stub(version["path"])
         if unfinished and not users_of(version["path"]):
             remove(version["path"])
 
@@ -206,7 +213,7 @@ def collect(prefix: str, keep: int, current: str) -> None:
     """
     for version in installations.observe_versions(prefix):
         # Left by an uninstallation, for users' environments: from now on they find a whole installation there.
-        if _is_stub(version["path"]):
+        if is_stub(version["path"]):
             remove(version["path"])
             _lead_to_current(prefix, version["path"])
     if is_shared(installations.folder(prefix)):
@@ -227,7 +234,7 @@ def _lead_to_current(prefix: str, path: str) -> None:
     os.symlink(os.path.join("..", os.path.basename(prefix)), path)
 
 
-def _is_stub(path: str) -> bool:
+def is_stub(path: str) -> bool:
     """Whether nothing is there but the way to the shared environments."""
     return os.listdir(path) == [installations.ENVS] and os.path.islink(os.path.join(path, installations.ENVS))
 

@@ -27,8 +27,8 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     `environments` (with `declared`, `targets` and `locks`) and `validation`; a part that is missing is not planned.
 
     The result has `installation` and `shells` (lists of {what, before, after}), `environments` (by name),
-    `validation` ({environment: {framework: why}}), `damage` (changed and missing files, in words, or None), `blocked` (sentences that say why this node cannot take the plan)
-    and `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
+    `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked` (sentences
+    that say why this node cannot take the plan) and `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
     """
     installation: list[dict[str, Any]] = []
     blocked: list[str] = []

@@ -63,6 +63,11 @@ options:
   mirror_auth:
     description: C({username, password}), C({token}) or C({netrc}), for URLs below O(mirror) only.
     type: dict
+  mirror_auth_variable:
+    description:
+      - The name of the variable that holds O(mirror_auth), read by the action of this name. Unlike a value, a name can
+        be shown and stored by callbacks. A variable that is not set means none.
+    type: str
   downgrade:
     description: Whether an older version may take the place of a newer one.
     type: bool
@@ -312,6 +317,7 @@ def main() -> None:
             "access": {"type": "dict", "default": {}},
             "mirror": {"type": "str"},
             "mirror_auth": {"type": "dict", "no_log": True},
+            "mirror_auth_variable": {"type": "str", "no_log": False},
             "downgrade": {"type": "bool", "default": False},
             "repair": {"type": "bool", "default": False},
             "keep": {"type": "int", "default": 2},
