@@ -14,6 +14,10 @@ MISSING = ("not found", "No such file or directory", "Failed to find a Python in
 TOO_OLD = ("minimum of Python version", "SyntaxError", "requires a minimum", "from __future__ import annotations")
 
 
+# Whole files, which no report needs.
+TEXTS = ("condarc", "condarc_site")
+
+
 class ActionModule(ActionBase):
     """One node call, then a pure function; never changes anything."""
 
@@ -28,6 +32,7 @@ class ActionModule(ActionBase):
                 "root": {"type": "str", "required": True},
                 "system_root": {"type": "str", "default": "/"},
                 "files": {"type": "bool", "default": False},
+                "dependants": {"type": "int", "default": 0},
                 "installation": {"type": "dict"},
                 "shells": {"type": "dict"},
                 "environments": {"type": "dict"},
@@ -66,9 +71,11 @@ class ActionModule(ActionBase):
                 "system_root": args["system_root"],
                 # A repair needs to know what is damaged, and so does who asks how the node stands.
                 "files": args["files"] or bool((args["installation"] or {}).get("repair")),
+                "dependants": args["dependants"],
                 "users": shells.get("users") or [],
                 "group": shells.get("group"),
                 "environments": [entry["name"] for entry in environments],
+                "modulepath": (args["environments"] or {}).get("modulepath"),
             },
             task_vars=task_vars,
         )
@@ -84,13 +91,14 @@ def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
         | {"digest": (entry.get("receipt") or {}).get("digest"), "target": (entry.get("receipt") or {}).get("target")}
         for entry in conda["generations"]
     ]
-    installation = {key: value for key, value in conda["installation"].items() if key != "condarc"}
+    installation = {key: value for key, value in conda["installation"].items() if key not in TEXTS}
     return {
         "node": conda["node"],
         "installation": installation,
         "environments": conda["environments"],
         "generations": generations,
         "validations": conda["validations"],
+        "dependants": conda["dependants"],
     }
 
 

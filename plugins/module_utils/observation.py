@@ -7,7 +7,9 @@ import os
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.dependants import find_dependants
 from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments
+from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import observe_modulefiles
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
@@ -23,10 +25,13 @@ def observe(
     system_root: str = "/",
     group: Optional[str] = None,
     with_files: bool = False,
+    dependants: float = 0,
+    modulepath: Optional[str] = None,
 ) -> Dict[str, Any]:
     """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
 
-    `with_files` compares every file of the installation with its record, which reads them all.
+    `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
+    seconds that a search in users' homes may take for what stands on all this. `modulepath` is the folder of modulefiles.
     """
     found, generations = observe_environments(prefix, root, environments)
     return {
@@ -37,6 +42,8 @@ def observe(
         "generations": generations,
         "shells": observe_shells(prefix, users, system_root, group),
         "validations": observe_validations(root, environments),
+        "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,
+        "dependants": find_dependants(prefix, root, dependants, system_root) if dependants > 0 else None,
     }
 
 

@@ -59,6 +59,7 @@ def host_report(status: str, message: str | None, data: Mapping[str, Any]) -> di
         "installation": installation_report(data),
         "environments": environments_report(data),
         "validation": validation_report(data),
+        "dependants": _at(data, "observed").get("dependants"),
         "plan": _at(data, "plan") or None,
     }
 

@@ -58,7 +58,7 @@ def group_members(name: str, system_root: str = "/") -> List[str]:
             "Next: create the group first, or correct the name. Nothing was changed."
         )
     number, members = group
-    first = [user.name for user in _accounts(system_root) if user.gid == number]
+    first = [user.name for user in accounts(system_root) if user.gid == number]
     return sorted(dict.fromkeys([*members, *first]))
 
 
@@ -69,7 +69,7 @@ def under(system_root: str, path: str) -> str:
 
 def _account(name: str, system_root: str) -> Optional[User]:
     if system_root != "/":
-        return next((user for user in _accounts(system_root) if user.name == name), None)
+        return next((user for user in accounts(system_root) if user.name == name), None)
     own_home = os.environ.get("HOME") if name == current_user() else None
     try:
         entry = pwd.getpwnam(name)
@@ -80,7 +80,7 @@ def _account(name: str, system_root: str) -> Optional[User]:
     return User(name, entry.pw_uid, entry.pw_gid, own_home or entry.pw_dir)
 
 
-def _accounts(system_root: str) -> Iterator[User]:
+def accounts(system_root: str) -> Iterator[User]:
     """Every account that can be listed. Another system's stand in that system's files."""
     if system_root == "/":
         for entry in pwd.getpwall():

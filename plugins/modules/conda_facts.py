@@ -42,6 +42,15 @@ options:
         hundred MB.
     type: bool
     default: false
+  dependants:
+    description:
+      - Seconds that a search in the homes of the node's users may take, for virtual environments and Jupyter kernels
+        that stand on the installation or a generation. Without them, there is no search.
+    type: int
+    default: 0
+  modulepath:
+    description: The folder of modulefiles. Without it, none are looked at.
+    type: path
   system_root:
     description: The root folder of the system whose start-up files and users are looked at, for images and chroots.
     type: path
@@ -107,6 +116,18 @@ conda:
     validations:
       description: The stored results by environment and framework.
       type: dict
+    modulefiles:
+      description:
+        - Null without O(modulepath). C(found) are those that condafleet wrote, C(wanted) those that belong there for what
+          is on the node, C(systems) the files in which a module system keeps its search path, each with who named the
+          folder there (V(absent), V(ours), V(site)).
+      type: dict
+    dependants:
+      description:
+        - Null without O(dependants). C(found) has C(kind) (V(venv) or V(kernel)), C(path), C(user), C(stands_on) (what
+          it needs), C(through) (the path as it is written there) and C(there) (whether that still leads somewhere).
+        - C(complete) is false, and C(why) says why, where the search was stopped early.
+      type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -124,6 +145,8 @@ def main() -> None:
             "group": {"type": "str"},
             "environments": {"type": "list", "elements": "str"},
             "files": {"type": "bool", "default": False},
+            "dependants": {"type": "int", "default": 0},
+            "modulepath": {"type": "path"},
             "system_root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,
@@ -132,6 +155,8 @@ def main() -> None:
         conda = observe(
             **{key: module.params[key] for key in ("prefix", "root", "users", "group", "environments", "system_root")},
             with_files=module.params["files"],
+            dependants=module.params["dependants"],
+            modulepath=module.params["modulepath"],
         )
     except FleetError as error:
         module.fail_json(msg=error.message)

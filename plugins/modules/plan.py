@@ -33,6 +33,10 @@ options:
       - Whether every file of the installation is compared with its record. It always is where a repair is declared.
     type: bool
     default: false
+  dependants:
+    description: Seconds that a search for users' virtual environments and Jupyter kernels may take; 0 for no search.
+    type: int
+    default: 0
   installation:
     description: The installation as resolved by P(condafleet.core.declaration#module) for the role miniconda.
     type: dict
@@ -40,7 +44,9 @@ options:
     description: The shells as resolved for the role shell_init.
     type: dict
   environments:
-    description: A dictionary with C(declared) (the list of environments), C(targets) and C(locks).
+    description:
+      - A dictionary with C(declared) (the list of environments), C(targets) and C(locks), and maybe C(modulefiles) (whether
+        there shall be some) and C(modulepath) (their folder).
     type: dict
   validation:
     description: The validation as resolved for the role validation.

@@ -71,6 +71,9 @@ class Output:
         self.show(tables.hosts(report, notes or {}))
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
+        built = tables.dependants(report)
+        if built.row_count:
+            self.show(built)
         self.show(tables.summary(report))
 
     def show(self, what: RenderableType) -> None:

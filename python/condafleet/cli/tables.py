@@ -82,6 +82,19 @@ def validation(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def dependants(report: Mapping[str, Any]) -> Table:
+    """Return the table of what users built on installations and generations, and of searches that were not whole."""
+    table = _table("host", "user", "built on it", "stands on")
+    for name, host in sorted(report["hosts"].items()):
+        found = host.get("dependants") or {}
+        for one in found.get("found") or []:
+            gone = "" if one["there"] else " (gone)"
+            table.add_row(name, str(one["user"]), f"{one['kind']} {one['path']}", f"{one['stands_on']}{gone}")
+        if found.get("why"):
+            table.add_row(name, "", str(found["why"]), "")
+    return table
+
+
 def locks(found: Mapping[str, Any]) -> Table:
     """Return the table of locks."""
     table = _table("environment", "target", "lock", "digest")
