@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from ansible_collections.condafleet.core.plugins.module_utils import condarc_file, tos_record
+from ansible_collections.condafleet.core.plugins.module_utils import access_files, condarc_file, tos_record
 
-# What conda reads comes first: the record of the terms is made by that conda.
-PARTS = (condarc_file, tos_record)
+# What conda reads comes first: the condarc names the certificates, and the record of the terms is made by that conda.
+PARTS = (access_files, condarc_file, tos_record)
 
 Change = Dict[str, Any]
 
