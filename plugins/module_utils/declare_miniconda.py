@@ -66,9 +66,12 @@ def one_of(variable: str, value: Any, accepted: Sequence[str]) -> str:
 
 
 def boolean(variable: str, value: Any) -> bool:
-    if not isinstance(value, bool):
+    """A boolean, also as the text that `--extra-vars KEY=true` makes of it."""
+    texts = {"true": True, "yes": True, "false": False, "no": False}
+    found = texts.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
         raise InputError(variable, value, "true, false", "correct it")
-    return value
+    return found
 
 
 def _keep(value: Any) -> int:

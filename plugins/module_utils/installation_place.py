@@ -37,6 +37,12 @@ def share_envs(prefix: str, installation: str) -> None:
         os.symlink(os.path.join("..", installations.ENVS), own)
 
 
+def has_environments(installation: str) -> bool:
+    """Whether anything but conda's own hidden notes lies in an installation's `envs`."""
+    own = os.path.join(installation, installations.ENVS)
+    return os.path.isdir(own) and any(not name.startswith(".") for name in os.listdir(own))
+
+
 def put_in_place(prefix: str, name: str) -> Optional[str]:
     """Let PREFIX lead to the installation `name`. A folder that stood there is kept: its new path, else None.
 
@@ -59,7 +65,7 @@ def put_in_place(prefix: str, name: str) -> Optional[str]:
     )
     # Environments stay where they are, and are found through the shared folder from the first moment on.
     shared = installations.envs_folder(prefix)
-    if os.path.isdir(os.path.join(prefix, installations.ENVS)):
+    if has_environments(prefix):
         if os.path.isdir(shared) and not os.path.islink(shared) and os.listdir(shared):
             raise FleetError(
                 f"{shared}: holds environments already, and so does {prefix}/envs. Next: move those of one of them "

@@ -22,7 +22,11 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
-from ansible_collections.condafleet.core.plugins.module_utils.installation_place import put_in_place, share_envs
+from ansible_collections.condafleet.core.plugins.module_utils.installation_place import (
+    has_environments,
+    put_in_place,
+    share_envs,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.installer_program import prove, run_installer
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.pin import python_pin_files, write_files
@@ -199,7 +203,7 @@ def remove_unfinished(prefix: str, installation: Mapping[str, Any]) -> None:
 
 def settle_aside(aside: str, installation: Mapping[str, Any]) -> List[str]:
     """What stood at PREFIX and was replaced is kept; only what no installer had finished is not worth that."""
-    if installation["state"] == "unfinished" and not os.path.isdir(os.path.join(aside, installations.ENVS)):
+    if installation["state"] == "unfinished" and not has_environments(aside):
         remove(aside)
         return []
     return [aside]

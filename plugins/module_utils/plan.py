@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installer import plan_installation, refuse_installation
+from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import plan_modulefiles
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import needs_validation
@@ -24,11 +25,13 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     """Return what has to be done on one node.
 
     `observed` is what the module conda_facts returns under `conda`. `desired` may hold `installation`, `shells`,
-    `environments` (with `declared`, `targets` and `locks`) and `validation`; a part that is missing is not planned.
+    `environments` (with `declared`, `targets`, `locks` and `modulefiles`) and `validation`; a part that is missing is
+    not planned.
 
-    The result has `installation` and `shells` (lists of {what, before, after}), `environments` (by name),
-    `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked` (sentences
-    that say why this node cannot take the plan) and `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
+    The result has `installation`, `shells` and `modulefiles` (lists of {what, before, after}), `environments` (by
+    name), `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked` (sentences
+    that say why this node cannot take the plan) and `state`: converged, pending (something is to be installed, built
+    or switched) or unvalidated.
     """
     installation: list[dict[str, Any]] = []
     blocked: list[str] = []
@@ -48,14 +51,17 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
             shells = plan_shells(observed["shells"], desired["shells"])
 
     environments: dict[str, dict[str, Any]] = {}
+    modulefiles: list[dict[str, Any]] = []
     if desired.get("environments"):
         part = desired["environments"]
         environments = plan_environments(observed, part["declared"], part["targets"], part["locks"])
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
+        modulefiles = plan_modulefiles(observed.get("modulefiles"), bool(part.get("modulefiles")), environments)
 
     damage = (observed.get("installation") or {}).get("damage")
     validation = plan_validation(observed, environments, desired.get("validation") or {})
-    work = bool(installation or shells or any(entry["action"] != "none" for entry in environments.values()))
+    moves = any(entry["action"] != "none" for entry in environments.values())
+    work = bool(installation or shells or modulefiles or moves)
     if work:
         state = PENDING
     elif validation:
@@ -66,6 +72,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         "installation": installation,
         "shells": shells,
         "environments": environments,
+        "modulefiles": modulefiles,
         "validation": validation,
         "damage": describe(damage) if is_damaged(damage) else None,
         "blocked": blocked,
@@ -93,7 +100,7 @@ def lines(part: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return what a plan would take away and what it would put there, as lines for a diff (before, after)."""
     before: list[str] = []
     after: list[str] = []
-    for change in part["installation"] + part["shells"]:
+    for change in part["installation"] + part["shells"] + part["modulefiles"]:
         if change["before"] is not None:
             before.append("%s: %s" % (change["what"], change["before"]))
         if change["after"] is not None:

@@ -22,6 +22,7 @@ import ipaddress
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -62,7 +63,7 @@ class Fleet:
     def __init__(
         self, name: str, nodes: dict[str, str], depot: Path | None = None, variables: Path | None = None
     ) -> None:
-        if not name.replace("-", "").isalnum():
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise engine.EngineError(f"NAME: {name!r} is not accepted. Accepted: letters, digits and '-'.")
         self.name = name
         self.nodes = nodes

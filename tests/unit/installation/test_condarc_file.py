@@ -90,7 +90,7 @@ def test_what_was_a_user_s_is_kept_and_our_own_former_one_too(prefix: str) -> No
 
 def test_what_an_installer_brought_is_no_user_s(prefix: str) -> None:
     Path(prefix, ".condarc").write_text(USERS_FILE)
-    receipt.note(prefix, installed="2026-01-01T00:00:00Z")
+    receipt.note(prefix, installed="2026-01-01T00:00:00Z", condarc_sha256=files.sha256_bytes(USERS_FILE.encode()))
     made = receipt.read(prefix) or {}
     made.pop("adopted")
     files.write_json(f"{prefix}/{receipt.RECEIPT}", made)
