@@ -12,6 +12,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.access_files import write_access
 from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts import (
     environment_variables,
     write_activation,
@@ -19,6 +20,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts i
 from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
+from ansible_collections.condafleet.core.plugins.module_utils.modulefile import write_modulefile
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import archive_path, register_urls
 from ansible_collections.condafleet.core.plugins.module_utils.pin import write_pin
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
@@ -75,6 +77,7 @@ def build(
     variables: Mapping[str, str],
     uv: Optional[str],
     progress: Progress,
+    access: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
     """Build `prefix`, the environment `name`, from archives that are in the cache, without a network.
     `conda` and `uv` are programs; `scratch` is an empty folder for temporary files.
@@ -98,8 +101,11 @@ def build(
         installer = "uv" if uv else "pip"
         timed("wheels", lambda: install_wheels(uv, prefix, root, wheels, scratch, progress))
     write_state(prefix, variables)
+    write_access(prefix, access or {})
     write_pin(prefix, environment_variables(prefix))
-    write_activation(prefix, name, os.path.dirname(os.path.dirname(conda)))
+    installation = os.path.dirname(os.path.dirname(conda))
+    write_activation(prefix, name, installation)
+    write_modulefile(prefix, name, installation)
     python = os.path.join(prefix, "bin", "python")
     if os.path.exists(python):
         uncompiled = timed("compile", lambda: compile_python(python, prefix, scratch, progress))

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
@@ -23,7 +24,8 @@ SHEBANG_LIMIT = 127
 
 
 def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
-    """The declaration: {environments, prefix, root, targets, may_fail, timeout}; InputError names what is wrong.
+    """The declaration: {environments, modulefiles, modulepath, prefix, root, targets, may_fail, timeout}; InputError
+    names what is wrong.
 
     `values` are the role's variables without `environments_`, with `spec_folders`: where relative specs are looked for.
     """
@@ -53,9 +55,14 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         check_length(root, name)
     return {
         "environments": declared,
+        "modulefiles": check_boolean("environments_modulefiles", values.get("modulefiles", False)),
+        "modulepath": _absolute(
+            "environments_modulepath", values.get("modulepath") or os.path.join(root, "modulefiles")
+        ),
         "prefix": prefix,
         "root": root,
         "targets": targets,
+        "access": check_access(values, "environments"),
         "may_fail": check_share(values.get("may_fail", 0)),
         "timeout": check_timeout(values.get("timeout", 3600)),
     }
@@ -109,6 +116,16 @@ def check_choice(value: Any, where: str, accepted: Sequence[str], source: str, e
                 where, item, ", ".join(accepted), "correct it" if empty else "correct it, or define it in %s" % source
             )
     return list(value)
+
+
+def check_boolean(variable: str, value: Any) -> bool:
+    """Ansible's own words for yes and no, as an inventory may write them."""
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in words:
+        raise InputError(variable, value, "true or false", "correct it")
+    return words[str(value).lower()]
 
 
 def check_variables(variables: Any, where: str) -> Dict[str, str]:

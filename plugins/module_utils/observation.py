@@ -31,7 +31,8 @@ def observe(
     """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
 
     `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
-    seconds that a search in users' homes may take for what stands on all this. `modulepath` is the folder of modulefiles.
+    seconds that a search in users' homes may take for what stands on all this. `modulepath` is the
+    folder of modulefiles.
     """
     found, generations = observe_environments(prefix, root, environments)
     return {

@@ -29,9 +29,9 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     not planned.
 
     The result has `installation`, `shells` and `modulefiles` (lists of {what, before, after}), `environments` (by
-    name), `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked` (sentences
-    that say why this node cannot take the plan) and `state`: converged, pending (something is to be installed, built
-    or switched) or unvalidated.
+    name), `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked`
+    (sentences that say why this node cannot take the plan) and
+    `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
     """
     installation: list[dict[str, Any]] = []
     blocked: list[str] = []

@@ -168,7 +168,7 @@ def host_state(data: Mapping[str, Any]) -> str:
         states.append("unfinished")
     if plan.get("damage"):
         states.append("drifted")
-    if plan.get("installation") or plan.get("shells"):
+    if plan.get("installation") or plan.get("shells") or plan.get("modulefiles"):
         states.append("behind")
     return worst(states, STATES, "ok")
 

@@ -118,9 +118,9 @@ conda:
       type: dict
     modulefiles:
       description:
-        - Null without O(modulepath). C(found) are those that condafleet wrote, C(wanted) those that belong there for what
-          is on the node, C(systems) the files in which a module system keeps its search path, each with who named the
-          folder there (V(absent), V(ours), V(site)).
+        - Null without O(modulepath). C(found) are those that condafleet wrote, C(wanted) those that belong there for
+          what is on the node, C(systems) the files in which a module system keeps its search path, each with who named
+          the folder there (V(absent), V(ours), V(site)).
       type: dict
     dependants:
       description:

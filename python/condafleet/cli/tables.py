@@ -43,7 +43,8 @@ def planned(host: HostResult) -> str:
     """Return what is to be done on a host, in one line; nothing where it is as declared."""
     plan = host.data.get("plan") or {}
     changes = [f"installation damaged: {plan['damage']}"] if plan.get("damage") else []
-    changes += [str(change["what"]) for part in ("installation", "shells") for change in plan.get(part) or ()]
+    parts = ("installation", "shells", "modulefiles")
+    changes += [str(change["what"]) for part in parts for change in plan.get(part) or ()]
     changes += [
         f"{name}: {one['why']}" for name, one in host.environments.items() if one["why"] and one["state"] != "ok"
     ]
