@@ -9,7 +9,7 @@ import os
 import pwd
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import (
     download,
@@ -37,8 +37,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.shared_files impor
 Observe = Callable[[], Dict[str, Any]]
 
 
-def carry_out(observe: Observe, declared: Mapping[str, Any], secrets: Optional[Mapping[str, Any]] = None) -> List[str]:
-    """Bring the installation to what was declared; the copies that were kept of files which were not ours.
+def carry_out(
+    observe: Observe, declared: Mapping[str, Any], secrets: Optional[Mapping[str, Any]] = None
+) -> Tuple[List[installer.Change], List[str]]:
+    """Bring the installation to what was declared: (what was changed, the copies that were kept of what was not ours).
 
     `observe` looks at the node: it is looked at once more under the lock, since on a shared file system another node
     may have done the work meanwhile.
@@ -57,7 +59,7 @@ def carry_out(observe: Observe, declared: Mapping[str, Any], secrets: Optional[M
             own = installations.own_folder(prefix)
             kept += installation_settings.carry_out(own, observed["installation"], declared)
             set_ownership(own, declared, whole=bool(kinds & {"owner", "group"}))
-    return kept
+    return changes, kept
 
 
 def make_home(home: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Optional
+from typing import Callable, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 
+Exists = Callable[[str], bool]
+MOUNTS = "/proc/self/mountinfo"
 # By the kernel's names; `fuse.` stands before those that run in user space.
 SHARED = re.compile(
     r"(fuse\.)?(nfs4?|lustre|gpfs|beegfs|ceph|cephfs|cifs|smb3|afs|9p|virtiofs|glusterfs|gfs2|ocfs2|"
@@ -16,15 +18,20 @@ SHARED = re.compile(
 )
 
 
-def is_shared(path: str, mounts: str = "/proc/self/mountinfo") -> bool:
+def is_shared(path: str, mounts: str = MOUNTS, exists: Exists = os.path.exists) -> bool:
     """True where other nodes may see the same files, so that their processes may use what lies there."""
-    kind = kind_of(path, mounts)
+    kind = kind_of(path, mounts, exists)
     return bool(kind and SHARED.fullmatch(kind))
 
 
-def kind_of(path: str, mounts: str = "/proc/self/mountinfo") -> Optional[str]:
-    """The type of the file system that holds a path, such as ext4 or nfs4; None where it can't be told."""
-    real = os.path.realpath(files.existing_parent(path))
+def kind_of(path: str, mounts: str = MOUNTS, exists: Exists = os.path.exists) -> Optional[str]:
+    """The type of the file system that holds a path, such as ext4 or nfs4; None where it can't be told.
+
+    Of a path that does not exist the nearest folder above counts.
+    """
+    while not exists(path):
+        path = os.path.dirname(path)
+    real = os.path.realpath(path)
     best, kind = "", None
     for line in (files.read_text(mounts) or "").splitlines():
         before, _dummy, after = line.partition(" - ")

@@ -259,15 +259,12 @@ def run(module: AnsibleModule) -> dict:
     check_accounts(declared)
     changes = plan_installation(observed, declared)
     result = {
-        "changed": bool(changes),
         "prefix": prefix,
-        "changes": [change["what"] for change in changes],
-        "action": next((change["action"] for change in changes if change["what"] == "installation"), NONE),
         "version_wanted": declared["version"],
         "kept": [],
         "left": [],
         "pending": None,
-        "diff": render_diff(prefix, changes),
+        **told(prefix, changes),
     }
     after = observed["installation"]
     if changes and not module.check_mode:
@@ -278,9 +275,21 @@ def run(module: AnsibleModule) -> dict:
             result["left"] = installation_removal.carry_out(observe, declared)
             after = observe()["installation"]
         else:
-            result["kept"] = carry_out(observe, declared, {"mirror_auth": module.params["mirror_auth"]})
+            # Where another node was quicker, on a file system that they share, less was changed than planned.
+            done, result["kept"] = carry_out(observe, declared, {"mirror_auth": module.params["mirror_auth"]})
+            result.update(told(prefix, done))
             after = check_done(observe(), declared)
     return {**result, "installation": after, "version_found": found_version(after)}
+
+
+def told(prefix: str, changes: list) -> dict:
+    """What a result says of changes."""
+    return {
+        "changed": bool(changes),
+        "changes": [change["what"] for change in changes],
+        "action": next((change["action"] for change in changes if change["what"] == "installation"), NONE),
+        "diff": render_diff(prefix, changes),
+    }
 
 
 def pending_installer(observed: dict, declared: dict, changes: list) -> object:
