@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
                 "channels": {"type": "list", "elements": "str", "default": ["conda-forge"]},
                 "tos": {"type": "str", "choices": ["accept", "decline"], "default": "decline"},
                 "depot": {"type": "dict"},
+                "access": {"type": "dict", "default": {}},
                 "update": {"type": "raw", "default": False},
                 "timeout": {"type": "int", "default": 3600},
             }
@@ -80,7 +81,8 @@ def locks_for(args: dict[str, Any], folders: list[str], run: str, *, check: bool
         current = {want.conda_lock for want, found in now if found.state == "reused"}
         wanting = [want for want in lockdir.to_make(now, update) if want.conda_lock not in current & done]
         if wanting:
-            solve(lockdir.request(wanting, depot, args["timeout"]), wanting, args["timeout"], say)
+            request = {**lockdir.request(wanting, depot, args["timeout"]), "access": args.get("access") or {}}
+            solve(request, wanting, args["timeout"], say)
             done.update(want.conda_lock for want in wanting)
     return outcome_of(before, survey(), unlocked=[], made=wanting)
 

@@ -111,6 +111,15 @@ def remove(prefix: str, installation: Mapping[str, Any]) -> List[str]:
     return gone
 
 
+def write_access(root: str, access: Mapping[str, Any]) -> None:
+    """Both files for a prefix that is being built, and that had none; nothing where nothing is declared."""
+    text = pip_conf(root, access)
+    if access.get("ca"):
+        write_ca(root, access["ca"])
+    if text is not None:
+        files.write_atomic(os.path.join(root, PIP_CONF), text, 0o644)
+
+
 def pip_conf(root: str, access: Mapping[str, Any]) -> Optional[str]:
     """What pip of the Python in `root` has to know; None where nothing is declared."""
     proxies = access.get("proxies") or {}

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ansible_collections.condafleet.core.plugins.module_utils import paths
 from ansible_collections.condafleet.core.plugins.module_utils.dataset import PARTS, part_of
+from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.depot_manifest import check_depot
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.origins import join
@@ -51,6 +52,7 @@ def check_validation(
         "rerun": _boolean("rerun", values.get("rerun", False)),
         "jobs": wanted,
         "data": data,
+        "access": check_access(values, "validation"),
         "timeout": paths.check_timeout("validation_timeout", values.get("timeout", 1800)),
         "threads": _whole("threads", values.get("threads", 0), 0),
         "nice": _whole("nice", values.get("nice", 10), 0, 19),

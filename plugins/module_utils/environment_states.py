@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
+from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import build, remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
@@ -48,6 +49,7 @@ class Request:
     depot_url: Optional[str] = None
     depot_origins: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, Any] = field(default_factory=dict)
+    access: Mapping[str, Any] = field(default_factory=dict)
     platform: str = "linux-64"
     generation: Optional[str] = None
     job: Optional[str] = None
@@ -107,10 +109,13 @@ def fetched(request: Request) -> Outcome:
     with node_lock(request.root, "fetch %s" % request.name, request.lock_timeout):
         progress = request.progress()
         cache.check_space(request.root, request.packages)
-        done = cache.fetch_all(request.root, request.packages, request.depot_url, request.depot_origins, progress)
+        access = Access.of(request.access)
+        done = cache.fetch_all(
+            request.root, request.packages, request.depot_url, request.depot_origins, progress, access
+        )
         uv = None
         if any(package.manager == "pip" for package in request.packages):
-            uv = ensure_uv(request.root, request.tools, request.platform, request.depot_url)
+            uv = ensure_uv(request.root, request.tools, request.platform, request.depot_url, access)
         dropped = cache.drop_damaged(request.root, request.packages, progress)
     return Outcome(bool(done["fetched"] or dropped), planned, diff=text, details={**done, "uv": uv, "damaged": dropped})
 
@@ -157,8 +162,9 @@ def built(request: Request) -> Outcome:
             scratch=scratch,
             packages=request.packages,
             variables=request.variables,
-            uv=ensure_uv(request.root, request.tools, request.platform, request.depot_url) if wheels else None,
+            uv=_uv(request) if wheels else None,
             progress=progress,
+            access=request.access,
         )
         files.write_json(os.path.join(path, gen.DRAFT), receipt(request, planned))
     return Outcome(True, planned, packages, text, {**done, "removed": removed, "damaged": damaged})
@@ -239,6 +245,11 @@ def current(request: Request) -> Outcome:
         with node_lock(request.root, "switch %s" % request.name, request.lock_timeout):
             put_link(request.link(), record["path"])
     return Outcome(True, wanted, packages, text, {"before": before})
+
+
+def _uv(request: Request) -> Optional[str]:
+    access = Access.of(request.access)
+    return ensure_uv(request.root, request.tools, request.platform, request.depot_url, access)
 
 
 STATES = {"fetched": fetched, "built": built, "tested": tested, "current": current}

@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import cgroup, dataset, files, validation_gpu
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
+from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
@@ -141,7 +142,8 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
         }
     owner = children.account(options.get("user"))
     progress("data", message="data set")
-    data = dataset.ensure(options["data"], os.path.join(options["root"], "datasets", "mnist"))
+    access = Access.of(options.get("access"))
+    data = dataset.ensure(options["data"], os.path.join(options["root"], "datasets", "mnist"), access)
     gpu = validation_gpu.observe()
     for name, text in scripts_for(task.framework, options["scripts"]).items():
         files.write_atomic(os.path.join(work, name), text)

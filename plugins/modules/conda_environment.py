@@ -83,6 +83,12 @@ options:
       - The depot manifest's C(tools). Where it holds C(uv) for the platform, wheels are installed by it, else by pip.
     type: dict
     default: {}
+  access:
+    description:
+      - How downloads go, C({proxies, ca, retries, timeout}); C(ca) is the text of a PEM file. The environment's own
+        C(pip.conf) gets proxy and certificates when it is built; they are no part of what it is.
+    type: dict
+    default: {}
   platform:
     description: The target's platform.
     type: str
@@ -201,6 +207,7 @@ ARGUMENTS = {
     "depot_url": {"type": "str"},
     "depot_origins": {"type": "dict", "default": {}},
     "tools": {"type": "dict", "default": {}},
+    "access": {"type": "dict", "default": {}},
     "platform": {"type": "str", "choices": ["linux-64", "linux-aarch64"], "default": "linux-64"},
     "cuda": {"type": "bool", "default": False},
     "frameworks": {
@@ -220,7 +227,7 @@ ARGUMENTS = {
 
 def request_of(params, check):
     same = ("name", "prefix", "root", "target", "digest", "frameworks", "cuda", "depot_url", "depot_origins", "tools")
-    same += ("platform", "generation", "job", "lock_timeout", "smoke_timeout")
+    same += ("access", "platform", "generation", "job", "lock_timeout", "smoke_timeout")
     return Request(
         **{key: params[key] for key in same},
         packages=[Package.from_dict(package) for package in params["packages"]],

@@ -51,6 +51,10 @@ options:
       - A dictionary with C(url), and perhaps C(sha256), the sha256 of its C(manifest.json).
       - With a depot, nothing but the depot is used as a source.
     type: dict
+  access:
+    description: How channels, indexes and the depot are reached, C({proxies, ca}); C(ca) is the text of a PEM file.
+    type: dict
+    default: {}
   update:
     description: Solve again though nothing changed, either everything (V(true)) or the environments in a list of names.
     type: raw

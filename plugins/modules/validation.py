@@ -57,6 +57,10 @@ options:
         description: The sha256 of the file as it is fetched.
         type: str
         required: true
+  access:
+    description: How they are fetched, C({proxies, ca, retries, timeout}); C(ca) is the text of a PEM file.
+    type: dict
+    default: {}
   scripts:
     description: The training scripts by file name. Filled by the action from the role's files.
     type: dict
@@ -278,6 +282,7 @@ ARGUMENTS = {
     "framework": {"type": "str", "choices": ["keras", "tensorflow", "torch"], "required": True},
     "prefix": {"type": "path", "required": True},
     "root": {"type": "path", "required": True},
+    "access": {"type": "dict", "default": {}},
     "data": {
         "type": "list",
         "elements": "dict",

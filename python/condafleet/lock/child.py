@@ -11,15 +11,26 @@ from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
 from condafleet.errors import LockError
+from condafleet.lock.reaching import access_environment
 
 
 def run_child(
     request: Mapping[str, Any], *, timeout: float, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """The child's answer. Raises LockError with the child's own message, or when `timeout` seconds have passed."""
+    """The child's answer. Raises LockError with the child's own message, or when `timeout` seconds have passed.
+
+    The request's `access` ({proxies, ca}) becomes the child's environment, which all that it uses reads alike.
+    """
+    with access_environment(request.get("access") or {}) as reaching:
+        return _run(request, {**_environment(), **reaching}, timeout, progress)
+
+
+def _run(
+    request: Mapping[str, Any], environment: Mapping[str, str], timeout: float, progress: Callable[[str], None] | None
+) -> dict[str, Any]:
     process = subprocess.Popen(
         [sys.executable, "-m", "condafleet.lock"],
-        env=_environment(),
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
