@@ -48,7 +48,7 @@ def check_installers(
         _agree(listed.get(architecture), offered.get(architecture), depot_url)
         sources = []
         for kind in order:
-            sources += _places(kind, entry, offered.get(architecture), listed.get(architecture), catalog, depot, mirror)
+            sources += _places(kind, offered.get(architecture), listed.get(architecture), catalog, depot, mirror)
         if sources:
             found[architecture] = _installer(entry, depot.glibc if distribution == EMBEDDED else None, sources)
     if not found:
@@ -98,7 +98,6 @@ def _installer(entry: Mapping[str, Any], glibc: Optional[str], sources: List[Dic
 
 def _places(
     kind: str,
-    entry: Mapping[str, Any],
     offered: Optional[Mapping[str, Any]],
     listed: Optional[Mapping[str, Any]],
     catalog: Mapping[str, Any],
@@ -108,9 +107,8 @@ def _places(
     if kind == "depot":
         return [{"kind": kind, "url": join(depot.url, offered["path"])}] if offered else []
     if kind == "mirror":
-        return (
-            [{"kind": kind, "url": known.below(mirror, entry)}] if mirror and entry["distribution"] != EMBEDDED else []
-        )
+        # A mirror has what the catalog knows, by the same names.
+        return [{"kind": kind, "url": known.below(mirror, listed)}] if mirror and listed else []
     if not listed:
         return []
     if listed.get("path"):
@@ -142,7 +140,7 @@ def _order(declared: Any) -> List[str]:
 
 def _distribution(values: Mapping[str, Any], catalog: Mapping[str, Any], depot: Depot, order: Sequence[str]) -> str:
     distribution = values.get("distribution")
-    accepted = [*known.distributions(catalog), EMBEDDED]
+    accepted = sorted({*known.distributions(catalog), EMBEDDED})
     if distribution not in accepted:
         raise InputError(
             "miniconda_distribution",
@@ -150,7 +148,7 @@ def _distribution(values: Mapping[str, Any], catalog: Mapping[str, Any], depot: 
             ", ".join(accepted),
             "choose one, add it to a miniconda_catalog (`condafleet catalog add`), or set miniconda_installer_url",
         )
-    if distribution == EMBEDDED and not depot.versions(EMBEDDED):
+    if distribution == EMBEDDED and not depot.versions(EMBEDDED) and not known.versions(catalog, EMBEDDED):
         raise InputError(
             "miniconda_distribution",
             distribution,

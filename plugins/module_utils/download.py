@@ -5,17 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import http.client
 import os
 import re
-import shutil
-import stat
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from typing import Any, BinaryIO, Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, BinaryIO, Callable, List, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
@@ -26,9 +22,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.download_errors im
     judged,
     mask,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.download_files import move, partial_dir, private_partials
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
-__all__ = ["Access", "fetch", "fetch_any", "mask", "partial_dir", "read"]
+__all__ = ["Access", "fetch", "fetch_any", "fetch_unverified", "mask", "partial_dir", "read"]
 
 Progress = Callable[[int, Optional[int]], None]
 Say = Callable[[str], None]
@@ -36,10 +33,6 @@ Say = Callable[[str], None]
 PIECE = 1 << 18
 # A server that asks for longer is not waited for: a person should see that.
 LONGEST_WAIT = 120.0
-# Partial files of downloads that nobody took up again.
-STALE_SECONDS = 7 * 24 * 3600.0
-# On disk, where /tmp often is memory, and not emptied at every start.
-PARENTS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - the folder below is private, and checked
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EISDIR)
 
 
@@ -76,7 +69,7 @@ def fetch(
             found = files.sha256_file(part)
             if found == wanted:
                 os.chmod(part, mode)
-                _move(part, destination)
+                move(part, destination)
                 return True
             files.remove_quietly(part)
             if not resumed:
@@ -85,15 +78,45 @@ def fetch(
             continue
         except PassingError as error:
             failures += 1
-            if failures > access.retries:
-                tries = f"after {failures} tries" if failures > 1 else "at the first try"
-                raise FleetError(f"{mask(url)}: {error} ({tries})") from error
-            wait = error.wait if error.wait is not None else min(2.0 ** (failures - 1), LONGEST_WAIT)
-            if wait > LONGEST_WAIT:
-                raise FleetError(f"{mask(url)}: {error}, and no more than {LONGEST_WAIT:g} s are waited") from error
-            if say:
-                say(f"{mask(url)}: {error}; waiting {wait:g} s before try {failures + 1} of {access.retries + 1}")
-            pause(wait)
+            pause(_wait(url, error, failures, access, say))
+
+
+def fetch_unverified(
+    url: str,
+    destination: str,
+    *,
+    access: Optional[Access] = None,
+    progress: Optional[Progress] = None,
+    say: Optional[Say] = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> str:
+    """Have whatever the URL gives at `destination`; its sha256, which nobody has vouched for. Never for what is run."""
+    access = access or Access()
+    part = destination + ".part"
+    files.remove_quietly(part)
+    failures = 0
+    while True:
+        try:
+            _transfer(url, part, None, access, progress)
+            sha256 = files.sha256_file(part)
+            move(part, destination)
+            return sha256
+        except PassingError as error:
+            failures += 1
+            pause(_wait(url, error, failures, access, say))
+
+
+def _wait(url: str, error: PassingError, failures: int, access: Access, say: Optional[Say]) -> float:
+    """Seconds before the next try; FleetError where there is none."""
+    if failures > access.retries:
+        tries = f"after {failures} tries" if failures > 1 else "at the first try"
+        raise FleetError(f"{mask(url)}: {error} ({tries})") from error
+    wait = error.wait if error.wait is not None else min(2.0 ** (failures - 1), LONGEST_WAIT)
+    if wait > LONGEST_WAIT:
+        raise FleetError(f"{mask(url)}: {error}, and no more than {LONGEST_WAIT:g} s are waited") from error
+    if say:
+        say(f"{mask(url)}: {error}; waiting {wait:g} s before try {failures + 1} of {access.retries + 1}")
+    return wait
 
 
 def fetch_any(
@@ -116,7 +139,7 @@ def fetch_any(
     that the caller holds; without it, a private one of this user. FleetError lists each URL with its cause.
     """
     with contextlib.ExitStack() as stack:
-        folder = partials or stack.enter_context(_private_partials(say))
+        folder = partials or stack.enter_context(private_partials(say))
         causes: List[str] = []
         for source in sources:
             url = source["url"]
@@ -158,66 +181,6 @@ def read(url: str, *, access: Optional[Access] = None, limit: int = 256 << 20) -
     if len(content) > limit:
         raise FleetError(f"{mask(url)}: larger than {limit} bytes; this is not the file that was asked for.")
     return content
-
-
-def partial_dir() -> str:
-    """A folder for partial files that outlives a run, and that nobody else can look into or lead elsewhere."""
-    parent = next((place for place in PARENTS if os.access(place, os.W_OK | os.X_OK)), PARENTS[-1])
-    path = os.path.join(parent, "condafleet-%d" % os.geteuid())
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-    status = os.lstat(path)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise DiskError(
-            f"{path}: is no folder of user {os.geteuid()}: somebody else has put it there. Accepted: a private folder. "
-            "Next: remove it. Nothing was fetched."
-        )
-    if status.st_mode & 0o7777 != 0o700:
-        os.chmod(path, 0o700)
-    return path
-
-
-@contextlib.contextmanager
-def _private_partials(say: Optional[Say]) -> Iterator[str]:
-    """The folder, held alone while a download goes on; it is gone afterwards where nothing is left to resume."""
-    told = False
-    while True:
-        folder = partial_dir()
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have removed it: then this is a folder without a name.
-            if os.path.exists(folder) and os.path.samestat(os.stat(folder), os.fstat(descriptor)):
-                break
-        except BlockingIOError:
-            if say and not told:
-                say("another download of this user goes on; waiting for it")
-            told = True
-            time.sleep(0.5)
-        os.close(descriptor)
-    try:
-        for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            if os.lstat(path).st_mtime < time.time() - STALE_SECONDS:
-                files.remove_quietly(path)
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-        os.close(descriptor)
-
-
-def _move(part: str, destination: str) -> None:
-    """Put the file in its place in one step, also from another file system."""
-    try:
-        os.replace(part, destination)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise DiskError(f"{destination}: cannot be written: {error.strerror}") from error
-        beside = destination + ".new"
-        shutil.copy2(part, beside)
-        os.replace(beside, destination)
-        files.remove_quietly(part)
 
 
 def _transfer(url: str, part: str, size: Optional[int], access: Access, progress: Optional[Progress]) -> None:

@@ -93,7 +93,8 @@ def test_a_mirror_has_the_files_by_upstream_s_names() -> None:
 
 def test_the_depot_s_newest_counts_where_the_depot_stands_first() -> None:
     assert check(FORGE_DEPOT)["x86_64"]["version"] == "99.1.0-0"
-    assert kinds(check(FORGE_DEPOT, mirror="http://m.example/")) == ["depot", "mirror"]
+    # The catalog does not know it, so how a mirror calls it is not known either.
+    assert kinds(check(FORGE_DEPOT, mirror="http://m.example/")) == ["depot"]
     assert check(FORGE_DEPOT, sources=["upstream", "depot"])["x86_64"]["version"] == "26.3.2-3"
     # A depot without the distribution says nothing of its versions.
     assert check(MANIFEST)["x86_64"]["version"] == "26.3.2-3"
@@ -179,7 +180,7 @@ def test_a_catalog_that_is_none_is_refused(own: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("manifest", "values", "told"),
     [
-        (None, {"distribution": "miniforgge"}, "miniconda_distribution: miniforgge.*miniforge.*embedded.*catalog add"),
+        (None, {"distribution": "miniforgge"}, "miniconda_distribution: miniforgge.*embedded.*miniforge.*catalog add"),
         (None, {"version": "1.2.3"}, "miniconda_version: 1.2.3 is not accepted.*26.3.2-3.*36 others"),
         (None, {"version": "25.3.0-9"}, "miniconda_version.*: newest or a version of miniforge: 25.3.0-"),
         (None, {"distribution": "embedded"}, "miniconda_distribution.*depot build --embedded.*depot_url"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import download
+from ansible_collections.condafleet.core.plugins.module_utils import download, download_files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 CONTENT = bytes(range(256)) * 4096
@@ -260,7 +260,7 @@ class TestPrivatePlace:
 
     @pytest.fixture(autouse=True)
     def _parent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(download, "PARENTS", (str(tmp_path),))
+        monkeypatch.setattr(download_files, "PARENTS", (str(tmp_path),))
 
     def test_is_taken_up_by_the_next_call_and_removed_after_success(self, server: Server, tmp_path: Path) -> None:
         server.script = ["cut"]
