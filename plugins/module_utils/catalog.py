@@ -121,9 +121,10 @@ def sort_key(version: str) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     return tuple(int(number) for number in re.findall(r"\d+", rest)), python_key
 
 
-def _distribution(name: str) -> str:
-    """As condafleet calls it; the embedded one's files are named by their maker."""
-    return "embedded" if name == "Condafleet" else name.lower()
+def distribution_of(name: str) -> str:
+    """What condafleet calls an installer that calls itself `Miniforge3`; the embedded one has its maker's name."""
+    plain = re.sub(r"[^a-z0-9_.-]", "-", re.sub(r"(?<=[A-Za-z])3$", "", name).lower())
+    return "embedded" if plain == "condafleet" else plain
 
 
 def from_url(url: str, sha256: str) -> Tuple[str, Dict[str, Any]]:
@@ -137,6 +138,6 @@ def from_url(url: str, sha256: str) -> Tuple[str, Dict[str, Any]]:
             # The installers refuse to run under a name that does not end in .sh.
             "filename": name if re.fullmatch(r"[\w.+-]+\.sh", name) else "installer.sh",
             "version": known.group("version") if known else None,
-            "distribution": _distribution(known.group("name")) if known else "custom",
+            "distribution": distribution_of(known.group("name")) if known else "custom",
         },
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from condafleet.cli import depot, fleet, saved
+from condafleet.cli import catalog, depot, fleet, saved
 from condafleet.cli.exit_codes import INTERRUPTED, error_code
 from condafleet.errors import CondafleetError
 from condafleet.version import __version__
@@ -41,6 +41,7 @@ def _common(
 fleet.register(app)
 saved.register(app)
 depot.register(app)
+catalog.register(app)
 
 
 def main() -> None:
