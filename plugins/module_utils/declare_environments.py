@@ -24,8 +24,8 @@ SHEBANG_LIMIT = 127
 
 
 def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
-    """The declaration: {environments, modulefiles, modulepath, prefix, root, targets, may_fail, timeout}; InputError
-    names what is wrong.
+    """The declaration: {environments, modulefiles, modulepath, prefix, root, target, targets, may_fail, timeout};
+    InputError names what is wrong.
 
     `values` are the role's variables without `environments_`, with `spec_folders`: where relative specs are looked for.
     """
@@ -61,6 +61,7 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         ),
         "prefix": prefix,
         "root": root,
+        "target": check_target(values.get("target"), targets),
         "targets": targets,
         "access": check_access(values, "environments"),
         "may_fail": check_share(values.get("may_fail", 0)),
@@ -116,6 +117,15 @@ def check_choice(value: Any, where: str, accepted: Sequence[str], source: str, e
                 where, item, ", ".join(accepted), "correct it" if empty else "correct it, or define it in %s" % source
             )
     return list(value)
+
+
+def check_target(target: Any, targets: Mapping[str, Any]) -> Optional[str]:
+    """The node's own target, or None where it is found out on the node."""
+    if target in (None, ""):
+        return None
+    if target not in targets:
+        raise InputError("environments_target", target, ", ".join(sorted(targets)), "define it in environments_targets")
+    return str(target)
 
 
 def check_boolean(variable: str, value: Any) -> bool:

@@ -25,8 +25,8 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     """Return what has to be done on one node.
 
     `observed` is what the module conda_facts returns under `conda`. `desired` may hold `installation`, `shells`,
-    `environments` (with `declared`, `targets`, `locks` and `modulefiles`) and `validation`; a part that is missing is
-    not planned.
+    `environments` (with `declared`, `targets`, `locks`, and maybe `target` and `modulefiles`) and `validation`; a
+    part that is missing is not planned.
 
     The result has `installation`, `shells` and `modulefiles` (lists of {what, before, after}), `environments` (by
     name), `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked`
@@ -54,7 +54,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     modulefiles: list[dict[str, Any]] = []
     if desired.get("environments"):
         part = desired["environments"]
-        environments = plan_environments(observed, part["declared"], part["targets"], part["locks"])
+        environments = plan_environments(observed, part["declared"], part["targets"], part["locks"], part.get("target"))
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
         modulefiles = plan_modulefiles(observed.get("modulefiles"), bool(part.get("modulefiles")), environments)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.generations import next_name, usable
-from ansible_collections.condafleet.core.plugins.module_utils.targets import best_target, refusal
+from ansible_collections.condafleet.core.plugins.module_utils.targets import as_declared, best_target, refusal
 
 NONE = "none"
 BUILD = "build"
@@ -20,14 +20,17 @@ def plan_environments(
     declared: Sequence[Mapping[str, Any]],
     targets: Mapping[str, Mapping[str, Any]],
     locks: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    node_target: Optional[str] = None,
 ) -> Dict[str, Dict[str, Any]]:
     """{NAME: {target, action, generation, digest, packages, why}}.
 
     `observed` is conda_facts' `conda`; `locks` is {ENV: {TARGET: {digest, packages?}}}, as the lock action returns it.
     `packages` is {added, removed, changed} against the current generation, or None where it can't be told.
+    `node_target` is the declared target of the whole node, which then counts instead of the driver that is seen.
     """
     return {
-        entry["name"]: plan_environment(observed, entry, targets, locks.get(entry["name"]) or {}) for entry in declared
+        entry["name"]: plan_environment(observed, entry, targets, locks.get(entry["name"]) or {}, node_target)
+        for entry in declared
     }
 
 
@@ -36,11 +39,18 @@ def plan_environment(
     entry: Mapping[str, Any],
     targets: Mapping[str, Mapping[str, Any]],
     locks: Mapping[str, Mapping[str, Any]],
+    node_target: Optional[str] = None,
 ) -> Dict[str, Any]:
-    name = entry["name"]
-    target, reasons = best_target(observed["node"], entry["targets"], targets)
+    name, node, names = entry["name"], observed["node"], list(entry["targets"])
+    if node_target:
+        node, reason = as_declared(node, node_target, targets)
+        if reason:
+            return _plan(None, BLOCKED, reason)
+        # The declared one before others that it satisfies too.
+        names.sort(key=lambda one: one != node_target)
+    target, reasons = best_target(node, names, targets)
     if target is None:
-        return _plan(None, BLOCKED, refusal(name, observed["node"], reasons))
+        return _plan(None, BLOCKED, refusal(name, node, reasons))
     state = (observed.get("environments") or {}).get(name)
     if state and not state.get("generation"):
         prefix = (observed.get("installation") or {}).get("prefix")

@@ -28,6 +28,24 @@ def best_target(
     return None, reasons
 
 
+def as_declared(
+    node: Mapping[str, Any], target: str, targets: Mapping[str, Mapping[str, Any]]
+) -> Tuple[Dict[str, Any], Optional[str]]:
+    """(the node as the declaration of its target makes it, why it can't be that or None).
+
+    Its CUDA is the target's, whatever driver is seen: an image or a container build shows none, or the host's. What
+    decides whether programs run at all, platform and glibc, is the node's own.
+    """
+    known = {**node, "cuda": targets[target].get("cuda"), "driver": None}
+    reason = unmet(known, targets[target])
+    if reason is None:
+        return known, None
+    return known, "environments_target: %s is not accepted for this node: %s. Next: declare a target that it is." % (
+        target,
+        reason,
+    )
+
+
 def unmet(node: Mapping[str, Any], definition: Mapping[str, Any]) -> Optional[str]:
     """Why the node can't take a target, in one clause; None where it can."""
     platform = str(definition.get("platform") or "")

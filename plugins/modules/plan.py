@@ -45,8 +45,9 @@ options:
     type: dict
   environments:
     description:
-      - A dictionary with C(declared) (the list of environments), C(targets) and C(locks), and maybe C(modulefiles)
-        (whether there shall be some) and C(modulepath) (their folder).
+      - A dictionary with C(declared) (the list of environments), C(targets) and C(locks), and maybe C(target) (of the
+        whole node, instead of what is seen), C(modulefiles) (whether there shall be some) and C(modulepath) (their
+        folder).
     type: dict
   validation:
     description: The validation as resolved for the role validation.

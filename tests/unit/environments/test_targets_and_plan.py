@@ -161,3 +161,26 @@ def test_no_target_fits() -> None:
 def test_a_build_alone_is_a_change() -> None:
     changed = difference([package("a", "1", "cpu_0")], [package("a", "1", "cuda_0")])["changed"]
     assert changed == [{"manager": "pip", "name": "a", "before": "1 cpu_0", "after": "1 cuda_0"}]
+
+
+@pytest.mark.parametrize(
+    ("declared", "names", "node", "chosen"),
+    [
+        ("cuda12", ["cuda13", "cuda12", "cpu"], {"cuda": None, "driver": None}, "cuda12"),  # an image shows no driver
+        ("cuda12", ["cpu", "cuda12"], {}, "cuda12"),  # it goes before what the list says
+        ("cuda13", ["cuda12", "cpu"], {"cuda": None}, "cuda12"),  # what it can do decides where it is not in the list
+        ("cpu", ["cuda12", "cpu"], {}, "cpu"),  # the host's driver is none of the image's
+        ("cuda12", ["cuda12"], {"glibc": "2.17"}, "glibc 2.28 or newer"),
+        ("cuda12", ["cuda12"], {"platform": "linux-aarch64", "architecture": "aarch64"}, "architecture is aarch64"),
+        ("cpu", ["cuda12"], {}, "no target for this node"),
+    ],
+)
+def test_a_declared_target_counts_instead_of_what_is_seen(
+    declared: str, names: list[str], node: dict[str, Any], chosen: str
+) -> None:
+    observed = {"node": {**NODE, **node}, "installation": {}, "environments": {}, "generations": []}
+    plan = plan_environments(observed, [{"name": "x", "targets": names}], TARGETS, LOCKS, declared)["x"]
+    if plan["action"] == "blocked":
+        assert chosen in plan["why"]
+    else:
+        assert plan["target"] == chosen
