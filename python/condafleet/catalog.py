@@ -205,8 +205,8 @@ def _trust(place: str, found: str, given: str | None, published: str | None) -> 
     for source, expected in (("--sha256", given), (f"{place}.sha256", published)):
         if expected and expected != found:
             raise InputError(
-                f"{place}: has sha256 {found}, expected {expected} ({source}). Accepted: the file that was meant. Next: "
-                "see who changed it. Nothing was written."
+                f"{place}: has sha256 {found}, expected {expected} ({source}). Accepted: the file that was meant. "
+                "Next: see who changed it. Nothing was written."
             )
     if given and published:
         return "as you gave it, and as the publisher's own .sha256 file says"
