@@ -123,6 +123,7 @@ def _filled(
     words = (
         ("@HOOK@", quote(os.path.join(installation, language.hook))),
         ("@GENERATION@", quote(prefix)),
+        ("@ENVIRONMENTS@", quote(os.path.join(installation, "envs"))),
         ("@NAME@", quote(name)),
         ("@LABEL@", name),
     )

@@ -11,6 +11,17 @@ ACTIVATE = """\
 # Written by condafleet. To be sourced by bash, zsh or a POSIX shell, as `conda activate @LABEL@`, without Python:
 # the environment is the same afterwards. Undo with `conda deactivate` where that is a function, or with
 # `condafleet_deactivate`. A changeps1 or env_prompt of a condarc is not read; CONDA_CHANGEPS1=false is.
+# In an active environment `source activate OTHER` finds this file by PATH; it then does what conda's own does.
+_condafleet_here="${BASH_SOURCE:-}"
+[ -z "${ZSH_VERSION:-}" ] || eval '_condafleet_here="${(%):-%x}"'
+if [ "$_condafleet_here" = @GENERATION@/bin/activate ] && [ $# -gt 0 ] && [ "${CONDA_PREFIX:-}" = @GENERATION@ ] &&
+    [ "$1" != @NAME@ ] && [ -r @HOOK@ ] && { [ "$1" = base ] || [ -d @ENVIRONMENTS@/"$1"/conda-meta ]; }; then
+    unset _condafleet_here
+    . @HOOK@
+    conda activate "$1"
+    return
+fi
+unset _condafleet_here
 if [ -z "${CONDA_SHLVL:-}" ]; then
     CONDA_SHLVL=0
     export CONDA_SHLVL

@@ -159,6 +159,19 @@ def test_no_prompt_is_changed_where_the_user_says_so(place: dict[str, str], tmp_
     assert told(place, shell, ["x", "-"], "ours", tmp_path, CONDA_CHANGEPS1="false") == wanted
 
 
+@pytest.mark.parametrize("shell", [shell for shell in ("bash", "zsh") if shutil.which(shell)])
+@pytest.mark.parametrize(("name", "active"), [("y", "y"), ("base", "base"), ("nothing", "x"), ("x", "x")])
+def test_source_activate_by_name_means_that_environment(
+    place: dict[str, str], shell: str, name: str, active: str
+) -> None:
+    """Found by PATH in an active environment, our script must not take another name for itself."""
+    lines = f". {place['envs']}/x/bin/activate; source activate {name}; echo $CONDA_DEFAULT_ENV; echo $CONDA_PREFIX"
+    done = subprocess.run(
+        [shell, "-euc", lines], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.splitlines(), done.stderr) == ([active, place.get(active) or place["conda"]], "")
+
+
 def test_what_we_did_not_build_is_left_to_conda(place: dict[str, str]) -> None:
     done = subprocess.run(
         ["bash", "-c", f". {place['x']}/bin/activate; condafleet_deactivate; condafleet_deactivate"],
