@@ -9,7 +9,8 @@ import os
 import pwd
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import (
     download,
@@ -20,6 +21,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     receipt,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.dependants import dependants_of, describe
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installation_place import (
@@ -37,10 +39,19 @@ from ansible_collections.condafleet.core.plugins.module_utils.shared_files impor
 Observe = Callable[[], Dict[str, Any]]
 
 
-def carry_out(
-    observe: Observe, declared: Mapping[str, Any], secrets: Optional[Mapping[str, Any]] = None
-) -> Tuple[List[installer.Change], List[str]]:
-    """Bring the installation to what was declared: (what was changed, the copies that were kept of what was not ours).
+@dataclass
+class Outcome:
+    """What was done about an installation."""
+
+    changes: List[installer.Change]
+    kept: List[str] = field(default_factory=list)
+    """The copies of files and folders that were replaced and not condafleet's."""
+    notes: List[str] = field(default_factory=list)
+    """What the people who look after the node should know."""
+
+
+def carry_out(observe: Observe, declared: Mapping[str, Any], secrets: Optional[Mapping[str, Any]] = None) -> Outcome:
+    """Bring the installation to what was declared.
 
     `observe` looks at the node: it is looked at once more under the lock, since on a shared file system another node
     may have done the work meanwhile.
@@ -48,18 +59,17 @@ def carry_out(
     prefix = declared["prefix"]
     home = installations.folder(prefix)
     make_home(home)
-    kept: List[str] = []
     with node_lock(home, "installation of %s" % prefix, declared["timeout"], variable="miniconda_timeout"):
         observed = observe()
-        changes = installer.plan_installation(observed, declared)
-        kinds = {change["what"] for change in changes}
+        outcome = Outcome(installer.plan_installation(observed, declared))
+        kinds = {change["what"] for change in outcome.changes}
         if "installation" in kinds:
-            kept += replace(observed, declared, secrets or {})
-        elif changes:
+            replace(observed, declared, secrets or {}, outcome)
+        elif outcome.changes:
             own = installations.own_folder(prefix)
-            kept += installation_settings.carry_out(own, observed["installation"], declared)
+            outcome.kept += installation_settings.carry_out(own, observed["installation"], declared)
             set_ownership(own, declared, whole=bool(kinds & {"owner", "group"}))
-    return changes, kept
+    return outcome
 
 
 def make_home(home: str) -> None:
@@ -69,7 +79,9 @@ def make_home(home: str) -> None:
         os.chmod(home, 0o755)  # noqa: S103
 
 
-def replace(observed: Mapping[str, Any], declared: Mapping[str, Any], secrets: Mapping[str, Any]) -> List[str]:
+def replace(
+    observed: Mapping[str, Any], declared: Mapping[str, Any], secrets: Mapping[str, Any], outcome: Outcome
+) -> None:
     """A new installation (or a whole one that is there already) takes the place of what stands at the prefix."""
     prefix, installation = declared["prefix"], observed["installation"]
     check_nobody_works_in(prefix, installation)
@@ -83,16 +95,15 @@ def replace(observed: Mapping[str, Any], declared: Mapping[str, Any], secrets: M
         remove_unfinished(prefix, installation)
         name = make(prefix, installer.choose(declared["installers"], architecture) or {}, declared, secrets, progress)
     path = os.path.join(installations.folder(prefix), name)
-    kept = installation_settings.carry_out(path, observe_installation(path), declared)
+    outcome.kept += installation_settings.carry_out(path, observe_installation(path), declared)
     set_ownership(path, declared, whole=True)
     if action == installer.REPAIR:
         receipt.note(installations.own_folder(prefix), damaged=now())
     progress("switch", 0, None, "", name)
     aside = put_in_place(prefix, name)
     if aside:
-        kept += settle_aside(aside, installation)
-    collect(prefix, declared["keep"], name)
-    return kept
+        outcome.kept += settle_aside(aside, installation)
+    outcome.notes += collect(prefix, declared["keep"], name)
 
 
 def make(
@@ -211,11 +222,11 @@ def settle_aside(aside: str, installation: Mapping[str, Any]) -> List[str]:
     return [aside]
 
 
-def collect(prefix: str, keep: int, current: str) -> None:
-    """Remove condafleet's oldest installations beyond `keep`, but nothing that a process uses.
+def collect(prefix: str, keep: int, current: str) -> List[str]:
+    """Remove condafleet's oldest installations beyond `keep`, but nothing that a process uses or users built on.
 
     A link to the current one stays in a former one's place: users' settings, environments and kernels name its path.
-    On a shared file system other nodes' processes can't be seen, so everything stays.
+    On a shared file system other nodes' processes can't be seen, so everything stays. Returns what stayed, and why.
     """
     for version in installations.observe_versions(prefix):
         # Left by an uninstallation, for users' environments: from now on they find a whole installation there.
@@ -223,7 +234,8 @@ def collect(prefix: str, keep: int, current: str) -> None:
             remove(version["path"])
             _lead_to_current(prefix, version["path"])
     if is_shared(installations.folder(prefix)):
-        return
+        return []
+    notes = []
     former = [
         version
         for version in installations.observe_versions(prefix)
@@ -231,9 +243,14 @@ def collect(prefix: str, keep: int, current: str) -> None:
     ]
     former.sort(key=lambda version: version["receipt"].get("installed") or "")
     for version in former[: max(0, len(former) - (keep - 1))]:
-        if not users_of(version["path"]):
-            remove(version["path"])
-            _lead_to_current(prefix, version["path"])
+        busy, built = users_of(version["path"]), dependants_of(version["path"])
+        if busy or built:
+            why = describe(built) if built else "processes %s" % ", ".join(str(pid) for pid in busy[:5])
+            notes.append("%s is kept beyond miniconda_keep, since it is in use: %s." % (version["path"], why))
+            continue
+        remove(version["path"])
+        _lead_to_current(prefix, version["path"])
+    return notes
 
 
 def _lead_to_current(prefix: str, path: str) -> None:

@@ -276,8 +276,10 @@ def run(module: AnsibleModule) -> dict:
             after = observe()["installation"]
         else:
             # Where another node was quicker, on a file system that they share, less was changed than planned.
-            done, result["kept"] = carry_out(observe, declared, {"mirror_auth": module.params["mirror_auth"]})
-            result.update(told(prefix, done))
+            done = carry_out(observe, declared, {"mirror_auth": module.params["mirror_auth"]})
+            result.update(told(prefix, done.changes), kept=done.kept)
+            for note in done.notes:
+                module.warn(note)
             after = check_done(observe(), declared)
     return {**result, "installation": after, "version_found": found_version(after)}
 

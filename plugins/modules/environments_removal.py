@@ -63,7 +63,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils import environments_removal as removal
 from ansible_collections.condafleet.core.plugins.module_utils import paths
+from ansible_collections.condafleet.core.plugins.module_utils.dependants import describe, find_dependants
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+
+
+def warn_of_dependants(module: AnsibleModule, prefix: str, root: str) -> None:
+    """Name what users built on what goes: it will not start again."""
+    looked = find_dependants(prefix, root)
+    if looked["found"]:
+        module.warn("What users built on %s and %s stops working: %s." % (prefix, root, describe(looked["found"])))
+    if not looked["complete"]:
+        module.warn("Whether users built anything on %s was not looked at everywhere: %s." % (root, looked["why"]))
 
 
 def run(module: AnsibleModule) -> dict:
@@ -74,6 +84,7 @@ def run(module: AnsibleModule) -> dict:
     left: list = []
     if removed:
         removal.refuse_while_used(prefix, root)
+        warn_of_dependants(module, prefix, root)
     if removed and not module.check_mode:
         left = removal.carry_out(prefix, root, module.params["timeout"])
     text = "".join(line + "\n" for line in removed)

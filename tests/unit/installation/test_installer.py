@@ -300,7 +300,10 @@ def test_what_a_process_uses_is_kept(case: Case, capsys: Capture) -> None:
     case.run(capsys)
     with subprocess.Popen(["sleep", "60"], cwd=case.prefix.resolve()) as sleeper:
         case.version("24.9.0-0")
-        case.run(capsys, keep=1)
+        upgraded = case.run(capsys, keep=1)
+        assert f"is kept beyond miniconda_keep, since it is in use: processes {sleeper.pid}." in str(
+            upgraded["warnings"]
+        )
         assert case.names() == ["fake-24.7.1-0-1", "fake-24.9.0-0-1"]
         refused = case.run(capsys, state="absent")
         assert (

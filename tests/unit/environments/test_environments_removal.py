@@ -1,0 +1,73 @@
+"""Removing what lies below ROOT: condafleet's own by its names, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.condafleet.core.plugins.modules import environments_removal
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "condafleet"
+    for name in ("generations/plain-0123456789ab-1/bin", "pkgs", "wheels", "jobs", "validation/plain"):
+        (root / name).mkdir(parents=True)
+    envs = tmp_path / "mini" / "envs"
+    (envs / "hers").mkdir(parents=True)
+    (envs / "hers" / "data").write_text("all of it")
+    (envs / "plain").symlink_to(root / "generations/plain-0123456789ab-1")
+    (envs / "elsewhere").symlink_to(tmp_path)
+    return root
+
+
+def run(root: Path, capsys: Capture, check: bool = False, **options: Any) -> dict[str, Any]:
+    arguments = {"prefix": str(root.parent / "mini"), "root": str(root), **options, "_ansible_check_mode": check}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        environments_removal.main()
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def paths(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_ours_goes_and_users_own_stays(root: Path, capsys: Capture) -> None:
+    before = paths(root.parent)
+    promised = run(root, capsys, check=True)
+    assert paths(root.parent) == before
+    done = run(root, capsys)
+    assert promised["removed"] == done["removed"]
+    assert done["removed"][:2] == ["environment plain", "generation plain-0123456789ab-1"]
+    assert (promised["changed"], done["changed"], done["left"]) == (True, True, [])
+    assert not root.exists()
+    assert paths(root.parent) == ["mini", "mini/envs", "mini/envs/elsewhere", "mini/envs/hers", "mini/envs/hers/data"]
+    assert run(root, capsys)["changed"] is False
+
+
+def test_what_others_keep_below_the_root_is_told_and_left(root: Path, capsys: Capture) -> None:
+    (root / "thesis.tex").write_text("all of it")
+    assert run(root, capsys)["left"] == [f"{root}/thesis.tex"]
+    assert paths(root) == ["thesis.tex"]
+
+
+def test_a_generation_in_use_stops_it_all(root: Path, capsys: Capture) -> None:
+    before = paths(root.parent)
+    with subprocess.Popen(["sleep", "60"], cwd=root / "generations/plain-0123456789ab-1/bin") as sleeper:
+        for check in (True, False):
+            said = run(root, capsys, check=check)["msg"]
+            assert f"can't be removed while processes use it: {sleeper.pid}" in said
+        sleeper.terminate()
+    assert paths(root.parent) == before
+
+
+@pytest.mark.parametrize("place", ["/", "/opt", "/usr"])
+def test_a_folder_of_the_system_is_no_root(root: Path, capsys: Capture, place: str) -> None:
+    assert f"environments_root: {place} is not accepted" in run(root, capsys, root=place)["msg"]
