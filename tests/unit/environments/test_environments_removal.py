@@ -28,8 +28,8 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def run(root: Path, capsys: Capture, check: bool = False, **options: Any) -> dict[str, Any]:
-    arguments = {"prefix": str(root.parent / "mini"), "root": str(root), **options, "_ansible_check_mode": check}
+def run(top: Path, capsys: Capture, check: bool = False, **options: Any) -> dict[str, Any]:
+    arguments = {"prefix": str(top.parent / "mini"), "root": str(top), **options, "_ansible_check_mode": check}
     with patch_module_args(arguments), pytest.raises(SystemExit):
         environments_removal.main()
     return dict(json.loads(capsys.readouterr().out))
