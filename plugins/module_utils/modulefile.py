@@ -56,7 +56,6 @@ def environment_text(
         "CONDA_PYTHON_EXE": os.path.join(installation, "bin", "python"),
         "CONDA_PREFIX": prefix,
         "CONDA_DEFAULT_ENV": name,
-        "CONDA_PROMPT_MODIFIER": "(%s) " % name,
         "CONDA_SHLVL": "1",
         **variables,
     }
