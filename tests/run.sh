@@ -16,7 +16,21 @@ part_lint() {
 part_unit() { python -m pytest -n 2 tests/unit tests/benchmarks; }
 part_contract() { python -m pytest tests/contract; }
 part_sanity() { tests/sanity/run.sh; }
-part_molecule() { molecule test -s "${SCENARIO:-default}"; }
+# Every scenario, or the one that SCENARIO names. They have fleets of their own, so one that fails leaves the others alone.
+part_molecule() {
+  local scenario began failed=()
+  for scenario in ${SCENARIO:-$(cd molecule && printf '%s\n' */ | tr -d /)}; do
+    began=$SECONDS
+    if molecule test -s "$scenario" </dev/null; then
+      echo "=== scenario $scenario: passed, $((SECONDS - began)) s"
+    else
+      echo "=== scenario $scenario: FAILED, $((SECONDS - began)) s"
+      failed+=("$scenario")
+    fi
+  done
+  grep -h '^=== scenario' "$logs/molecule.log" || true
+  [ ${#failed[@]} -eq 0 ]
+}
 part_integration() { python -m pytest -n 2 --dist loadfile --durations 10 tests/integration; }
 
 all=(lint contract depot unit containers sanity molecule integration)
