@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 ---
 module: modulefiles
 short_description: Keep the modulefiles of the installation and the environments
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Writes modulefiles that Lmod and Environment Modules read alike. C(module load ENVIRONMENT) loads the generation
     that is current at that moment, C(module load ENVIRONMENT/GENERATION) one of one's own choice. Either way a job

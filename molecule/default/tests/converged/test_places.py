@@ -17,7 +17,7 @@ ROOT = "/opt/condafleet"
 LOCKS = Path(__file__).parents[4] / "build" / "molecule" / "locks"
 ENVIRONMENTS = ("pytorch", "tensorflow", "keras")
 DECLARED = re.compile(
-    rf"({PREFIX}|{ROOT})(/.*)?|/opt"
+    rf"{PREFIX}|({PREFIX}\.d|{ROOT})(/.*)?|/opt"
     r"|/etc/profile\.d(/condafleet\.sh)?|/etc/bash\.bashrc|/etc/zsh(/(zprofile|zshrc))?"
 )
 Shell = Callable[..., Any]
@@ -48,12 +48,12 @@ def test_environment_is_a_link_to_a_finished_generation(host: Host, name: str) -
 
 
 def test_only_root_can_write(host: Host, alice: Shell) -> None:
-    found = alice(f"find {PREFIX} {ROOT} -writable ! -type l 2>/dev/null")
+    found = alice(f"find {PREFIX}.d {ROOT} -writable ! -type l 2>/dev/null")
     assert found.stdout == ""
     # Nor is anything open to others or someone else's, apart from what lies in root-only folders.
     closed = "-type d ! -perm /0077 -prune -o"
     assert (
-        host.check_output(f"find {PREFIX} {ROOT} {closed} ! -type l \\( -perm /0022 -o ! -user root \\) -print") == ""
+        host.check_output(f"find {PREFIX}.d {ROOT} {closed} ! -type l \\( -perm /0022 -o ! -user root \\) -print") == ""
     )
 
 
