@@ -75,6 +75,12 @@ def by_hand(installation: Mapping[str, Any]) -> Tuple[Optional[str], Optional[st
     return None, installation.get("conda_version")
 
 
+def brought_conda(entry: Mapping[str, Any]) -> Optional[str]:
+    """The conda that an installer brings, by its name: 24.7.1 for py311_24.7.1-0; None where it tells none."""
+    found = re.search(r"(?:^|_)(\d+\.\d+\.\d+)(?:-|$)", str(entry.get("version") or ""))
+    return found.group(1) if found else None
+
+
 def _names_conda(wanted: str, conda_version: str) -> bool:
     """Whether an installer's version names this conda: 24.7.1 is a part of py311_24.7.1-0."""
     return conda_version in re.split(r"[_-]", wanted)
@@ -168,6 +174,8 @@ def plan_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]) 
         changes.append(
             {"what": "installation", "action": action, "before": describe_found(installation), "after": wanted}
         )
+        entry = choose(declared["installers"], observed["node"]["architecture"]) or {}
+        installation = {**installation, "conda_version": brought_conda(entry)}
     changes += installation_settings.plan(installation, declared)
     if action in (INSTALL, FINISH):
         # What is new has owner, group and mode from the start.
