@@ -120,7 +120,7 @@ def installation_report(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of the installation: what was observed first, what was done about it since."""
     observed = _at(data, "observed", "installation")
     newer = _at(data, "installation")
-    return {key: value for key, value in merge(observed, newer).items() if key != "condarc"}
+    return {key: value for key, value in merge(observed, newer).items() if key not in ("condarc", "condarc_site")}
 
 
 def environments_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
