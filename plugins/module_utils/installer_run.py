@@ -277,7 +277,7 @@ def remove(path: str) -> None:
 
 def set_ownership(path: str, declared: Mapping[str, Any], whole: bool) -> None:
     """Owner and group of an installation (not of its environments, which may be users' own), and its folder's mode."""
-    shared = os.path.join(os.path.dirname(path), installations.ENVS)
+    shared = installations.envs_folder(declared["prefix"])
     places = [path] + ([shared] if os.path.isdir(shared) and not os.path.islink(shared) else [])
     if os.geteuid() == 0 and (declared.get("owner") or declared.get("group")):
         owner = account("miniconda_owner", declared.get("owner"), pwd.getpwnam, "pw_uid")

@@ -253,6 +253,15 @@ def test_an_installation_made_by_hand_is_adopted_where_no_version_was_asked_for(
     assert not case.prefix.is_symlink()
 
 
+def test_what_lies_beside_an_adopted_installation_is_left_alone(case: Case, capsys: Capture) -> None:
+    by_hand(case)
+    beside = case.top / "envs"
+    beside.mkdir(mode=0o700)
+    assert case.run(capsys, newest=True, mode="0750")["changes"] == ["mode"]
+    assert stat.S_IMODE(case.prefix.stat().st_mode) == 0o750
+    assert stat.S_IMODE(beside.stat().st_mode) == 0o700
+
+
 def test_an_installation_made_by_hand_is_replaced_where_another_version_was_named_and_kept(
     case: Case, capsys: Capture
 ) -> None:
