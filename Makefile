@@ -15,7 +15,7 @@ export UV_CACHE_DIR := $(CACHE)/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help demo fleet-demo test lint unit contract sanity molecule integration bench depot clean
+.PHONY: help demo fleet-demo test lint unit contract sanity molecule integration bench depot docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -56,6 +56,9 @@ molecule: $(VENV)/.ready-test ## one scenario: make molecule SCENARIO=default
 
 bench: $(VENV)/.ready-test depot ## benchmarks against the patterns of others, as ratios: build/bench/*.json (root)
 	@$(BIN)/python -m tests.benchmarks
+
+docs: $(VENV)/.ready-test ## the tables of variables, from the argument specs
+	@$(BIN)/python -m tests.contract.variables_page
 
 clean: ## remove build/ (the cache folder stays)
 	rm -rf $(BUILD)
