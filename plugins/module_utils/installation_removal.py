@@ -17,7 +17,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.installation_place import swap
-from ansible_collections.condafleet.core.plugins.module_utils.installer_run import is_stub, remove
+from ansible_collections.condafleet.core.plugins.module_utils.installer_run import remove
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -54,8 +54,8 @@ def carry_out(observe: Observe, declared: Mapping[str, Any]) -> List[str]:
 
 
 def _ours(version: Mapping[str, Any]) -> bool:
-    made = bool((version["receipt"] or {}).get("sha256")) and not _by_hand(version["name"])
-    return made or is_stub(version["path"])
+    """All but what was made by hand: finished or not, and what a former removal left for users' environments."""
+    return not _by_hand(version["name"])
 
 
 def _by_hand(name: str) -> bool:

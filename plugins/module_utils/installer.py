@@ -197,7 +197,9 @@ def plan_removal(installation: Mapping[str, Any], purge: bool) -> List[Change]:
         return [
             {"what": "installation", "action": "remove", "before": describe_found(installation), "after": "nothing"}
         ]
-    left = [version["name"] for version in installation.get("versions") or [] if version["receipt"]]
+    # Where PREFIX leads somewhere, what has no receipt is what users' environments need (see installation_removal).
+    settled = installation.get("place") == "link"
+    left = [version["name"] for version in installation.get("versions") or [] if version["receipt"] or not settled]
     if installation.get("receipt") or left:
         before = ", ".join(left) or "condafleet's settings in an installation made by hand"
         return [_removal(before)]

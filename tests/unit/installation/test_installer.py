@@ -372,6 +372,15 @@ def test_removal_leaves_nothing_of_ours(case: Case, capsys: Capture) -> None:
     assert case.run(capsys, state="absent")["changed"] is False
 
 
+def test_removal_takes_what_an_installer_left_unfinished(case: Case, capsys: Capture) -> None:
+    case.installer("kill -9 $$")
+    assert case.run(capsys)["failed"]
+    assert case.names() == ["fake-24.7.1-0-1"]
+    assert case.run(capsys, state="absent")["changed"]
+    assert sorted(path.name for path in case.top.iterdir()) == ["served"]
+    assert case.run(capsys, state="absent")["changed"] is False
+
+
 def test_removal_leaves_users_environments_where_they_were(case: Case, capsys: Capture) -> None:
     case.run(capsys)
     made_with = case.prefix.resolve() / "envs/mine"
