@@ -14,8 +14,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.shell_text import SHELLS
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import find_user, under
 
-PROFILE = "/etc/profile.d/condafleet.sh"
-# In a user's home, for BASH_ENV and ENV.
+# Read after what module systems put there: those set BASH_ENV too.
+PROFILE = "/etc/profile.d/zz-condafleet.sh"
+# What BASH_ENV and ENV name: for everybody, and in a user's home.
+SYSTEM_ENV_FILE = "/etc/condafleet/env.sh"
 ENV_FILE = ".condafleet.sh"
 PROGRAM = "/usr/local/bin/conda"
 
@@ -29,6 +31,7 @@ def system_files(system_root: str = "/") -> Iterator[File]:
     # Debian, Ubuntu and SUSE name it one way, EL the other.
     el = exists(system_root, "/etc/bashrc") and not exists(system_root, "/etc/bash.bashrc")
     yield "bash_rc", "/etc/bashrc" if el else "/etc/bash.bashrc", ["bash"]
+    yield "env", SYSTEM_ENV_FILE, ["bash", "posix"]
     yield "environment", "/etc/environment", ["bash"]
     folder = zsh_folder(system_root)
     if folder:
@@ -80,7 +83,7 @@ def candidates(users: Sequence[str], system_root: str = "/") -> Tuple[List[Dict[
             "shells": shells,
             "scope": "system",
             "user": None,
-            "env": PROFILE,
+            "env": SYSTEM_ENV_FILE,
         }
         for kind, path, shells in system_files(system_root)
     ]

@@ -88,7 +88,11 @@ def posix_lines(wish: Wish, condition: Sequence[str], exports: Sequence[str] = (
 def exported(wish: Wish, sh: bool = True) -> List[str]:
     lines = []
     if wish.bash_env:
-        lines.append(f'[ -n "${{BASH_ENV-}}" ] || export BASH_ENV="{wish.env}"')
+        # Another's, such as a module system's, is read by ours.
+        lines += [
+            f'[ "${{BASH_ENV-}}" = "{wish.env}" ] || [ -z "${{BASH_ENV-}}" ] || export CONDAFLEET_BASH_ENV="$BASH_ENV"',
+            f'export BASH_ENV="{wish.env}"',
+        ]
     if wish.sh_env and sh:
         lines.append(f'[ -n "${{ENV-}}" ] || export ENV="{wish.env}"')
     return lines
@@ -102,7 +106,7 @@ def by_flags(wish: Wish) -> List[str]:
 
 
 def profile(wish: Wish) -> List[str]:
-    """/etc/profile.d: login shells; on EL every bash; and whatever BASH_ENV and ENV lead here."""
+    """/etc/profile.d: login shells; on EL every bash."""
     both = set(wish.shells) == {"bash", "posix"}
     if wish.login and not wish.any_start:
         bash = " || ".join([BASH_LOGIN, *by_flags(wish)])
@@ -149,8 +153,13 @@ def zsh_env(wish: Wish) -> Optional[List[str]]:
 
 
 def env_file(wish: Wish) -> Optional[List[str]]:
-    """What BASH_ENV and ENV lead to, for a user."""
-    return posix_lines(wish, []) if wish.bash_env or wish.sh_env else None
+    """What BASH_ENV and ENV lead to: scripts of bash, and an interactive sh."""
+    if not (wish.bash_env or wish.sh_env):
+        return None
+    other = "${CONDAFLEET_BASH_ENV-}"
+    # Not itself: a user's file may be told of the system's, and that one reads the same variable.
+    first = f'{NOT_INTERACTIVE} && [ -n "${{BASH_VERSION-}}" ] && [ "{other}" != "{wish.env}" ] && [ -f "{other}" ]'
+    return posix_lines(wish, [], [f'if {first}; then . "{other}"; fi'] if wish.bash_env else [])
 
 
 def environment(wish: Wish) -> Optional[List[str]]:

@@ -94,7 +94,7 @@ def test_system_scope_writes_once_and_is_undone_to_the_byte(system: System, caps
     assert (promised["changed"], first["changed"], second["changed"]) == (True, True, False)
     assert promised["diff"] == first["diff"]
     assert set(promised) == set(second)
-    assert changed(first) == ["condafleet.sh", "bash.bashrc"]
+    assert changed(first) == ["zz-condafleet.sh", "bash.bashrc"]
     assert first["diff"][1]["before"] == ""
     assert str(system.prefix) in first["diff"][1]["after"]
     assert system.run(capsys, state="absent")["changed"] is True
@@ -105,7 +105,7 @@ def test_system_scope_writes_once_and_is_undone_to_the_byte(system: System, caps
 def test_el_and_zsh_have_their_own_places(system: System, capsys: Capture) -> None:
     (system.root / "etc/bash.bashrc").rename(system.root / "etc/bashrc")
     (system.root / "etc/zsh").mkdir()
-    assert changed(system.run(capsys)) == ["condafleet.sh", "bashrc", "zprofile", "zshrc"]
+    assert changed(system.run(capsys)) == ["zz-condafleet.sh", "bashrc", "zprofile", "zshrc"]
     assert (system.root / "etc/zsh/zshrc").is_file()
 
 
@@ -223,7 +223,7 @@ def test_conda_facts_sees_the_same_and_changes_nothing(system: System, capsys: C
     assert conda["schema_version"] == 1
     assert conda["installation"]["state"] == "foreign"
     states = {Path(entry["path"]).name: entry["block"] for entry in conda["shells"]["files"]}
-    assert {name for name, state in states.items() if state == "present"} == {"condafleet.sh", "bash.bashrc"}
+    assert {name for name, state in states.items() if state == "present"} == {"zz-condafleet.sh", "bash.bashrc"}
     assert {".bashrc", ".profile", ".zshenv", "config.fish", ".tcshrc", "environment"} <= set(states)
     assert "nobodyhere" in conda["shells"]["problems"][0]
     assert tree(tmp_path) == before
@@ -240,12 +240,12 @@ def test_every_place_of_the_system_and_back(system: System, capsys: Capture) -> 
     before = tree(system.root)
     result = system.run(capsys, **ALL)
     assert changed(result) == [
-        "condafleet.sh", "bash.bashrc", "environment", "zshenv", "zprofile", "zshrc", "condafleet.fish", "csh.cshrc",
-        "conda",
+        "zz-condafleet.sh", "bash.bashrc", "env.sh", "environment", "zshenv", "zprofile", "zshrc",
+        "condafleet.fish", "csh.cshrc", "conda",
     ]  # fmt: skip
     # Behind Debian's early return, a script would not get there; an administrator's own line comes last and wins.
     assert (system.root / "etc/bash.bashrc").read_text().endswith("<<<\n# Debian's\n")
-    assert "BASH_ENV=/etc/profile.d/condafleet.sh\n" in (system.root / "etc/environment").read_text()
+    assert "BASH_ENV=/etc/condafleet/env.sh\n" in (system.root / "etc/environment").read_text()
     assert (system.root / "usr/local/bin/conda").readlink() == system.prefix / "condabin/conda"
     assert system.run(capsys, **ALL)["changed"] is False
     # One choice after the other is taken away.
@@ -253,9 +253,9 @@ def test_every_place_of_the_system_and_back(system: System, capsys: Capture) -> 
         "zshenv", "zprofile", "zshrc", "condafleet.fish", "csh.cshrc",
     ]  # fmt: skip
     assert changed(system.run(capsys, shells=["bash", "posix"], starts=["login"])) == [
-        "condafleet.sh", "bash.bashrc", "environment", "conda",
+        "zz-condafleet.sh", "bash.bashrc", "env.sh", "environment", "conda",
     ]  # fmt: skip
-    assert changed(system.run(capsys, shells=["bash"], starts=["login"], mode="off")) == ["condafleet.sh"]
+    assert changed(system.run(capsys, shells=["bash"], starts=["login"], mode="off")) == ["zz-condafleet.sh"]
     assert tree(system.root) == before
 
 

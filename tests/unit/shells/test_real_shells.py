@@ -150,8 +150,17 @@ def test_a_script_of_bash_is_reached_through_its_parent(account: Account) -> Non
     script.chmod(0o755)
     for program in ("bash", "dash"):
         assert account.run(program, "-lc", f"{script}").stdout == "function\n"
-    # A user's own choice is left, and conda is a program there.
-    assert account.run("bash", "-lc", f"{script}", BASH_ENV="/dev/null").stdout == "condabin\n"
+    # What another put there, such as a module system, is read too, also by the scripts of scripts.
+    other = account.home / "modules"
+    other.write_text("module() { echo modules $1; }\n")
+    script.write_text("#!/bin/bash\nset -eu\nconda x\nmodule y\n")
+    for command in (f"{script}", f"dash -c {script}", f"bash -lc {script}", f"bash -c 'bash -lic {script}'"):
+        done = account.run("bash", "-lc", command, BASH_ENV=str(other))
+        assert done.stdout == "function\nmodules y\n", (command, done)
+    # A file that names itself, or is gone, is no harm.
+    for value in (str(account.home / ".condafleet.sh"), "/nonexistent"):
+        done = account.run("bash", "-lc", f"{script} || true", BASH_ENV=value, CONDAFLEET_BASH_ENV=value)
+        assert done.stdout == "function\n"
 
 
 def test_an_interactive_sh_is_reached_through_its_login(account: Account) -> None:
