@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import activation, converged, figures, fleet, measure
+from . import activation, converged, figures, fleet, measure, shell_start
 
 
 def find_depot(named: Path | None) -> Path:
@@ -38,8 +38,9 @@ def main(argv: list[str]) -> int:
     names = [variant.name for variant in converged.VARIANTS]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", default="converged", choices=["converged", "activation"], help="what to measure"
+        "what", nargs="?", default="converged", choices=["converged", "activation", "shells"], help="what to measure"
     )
+    parser.add_argument("--installation", type=Path, metavar="PREFIX", help="shells: a conda that is there already")
     parser.add_argument(
         "--depot",
         type=Path,
@@ -59,6 +60,12 @@ def main(argv: list[str]) -> int:
         result = activation.run(find_depot(options.depot), options.rounds, say)
         write(result, "activation")
         print(activation.table(result))
+        return 0
+    if options.what == "shells":
+        depot = None if options.installation else find_depot(options.depot)
+        result = shell_start.run(depot, options.installation, options.rounds, say)
+        write(result, "shell_start")
+        print("Milliseconds for the whole shell, medians.\n" + shell_start.table(result))
         return 0
     result = converged.run(
         options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, options.keep, say
