@@ -60,8 +60,15 @@ def find_dependants(prefix: str, root: str, seconds: float = SECONDS, system_roo
 
 
 def dependants_of(path: str, seconds: float = SECONDS, system_root: str = "/") -> List[Found]:
-    """What stands on this one folder (an installation, a generation, an environment)."""
-    found: List[Found] = find_on([path], seconds, system_root)["found"]
+    """What stands on this one folder (an installation, a generation, an environment).
+
+    A search that was stopped adds an entry of kind `unknown`, so that nothing is taken for free that may be in use.
+    """
+    looked = find_on([path], seconds, system_root)
+    found: List[Found] = looked["found"]
+    if not looked["complete"]:
+        unknown = {"kind": "unknown", "path": "users' homes", "user": looked["why"], "stands_on": path}
+        found.append({**unknown, "through": path, "there": True})
     return found
 
 

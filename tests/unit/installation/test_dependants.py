@@ -138,6 +138,10 @@ def test_a_home_that_does_not_answer_ends_the_search_in_time(node: Path, monkeyp
     assert len(found["found"]) == 1
     assert not found["complete"]
     assert "stopped after 0.5 s" in found["why"]
+    # Whoever asks whether a folder may go is told that it is not known.
+    (unknown,) = dependants_of(str(node / "root/generations/torch-0123456789ab-1"), seconds=0.5)
+    assert unknown["kind"] == "unknown"
+    assert "stopped after 0.5 s" in describe([unknown])
 
 
 def test_homes_come_from_the_password_file_of_the_system_in_question(tmp_path: Path) -> None:
