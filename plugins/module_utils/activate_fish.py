@@ -6,6 +6,11 @@ from __future__ import annotations
 ACTIVATE = """\
 # Written by condafleet. To be sourced by fish, as `conda activate @LABEL@`, without Python: the environment is the
 # same afterwards. Undo with `conda deactivate` where that is a function, or with `condafleet_deactivate`.
+# conda copies this file into a clone of the environment, where it would activate the original.
+if test (builtin realpath -- (status filename)) != (builtin realpath -- @GENERATION@/etc/condafleet/activate.fish)
+    echo (status filename)" is a copy, made for "@GENERATION@". Next: conda activate with the clone's own path" >&2
+    return 1
+end
 if not set -q CONDA_SHLVL; or test -z "$CONDA_SHLVL"
     set -gx CONDA_SHLVL 0
     # conda's own static hook: the function, and the variables of whichever conda is installed now.

@@ -21,6 +21,12 @@ if [ "$_condafleet_here" = @GENERATION@/bin/activate ] && [ $# -gt 0 ] && [ "${C
     conda activate "$1"
     return
 fi
+# conda copies this file into a clone of the environment, where it would activate the original.
+if [ -n "$_condafleet_here" ] && ! [ "$_condafleet_here" -ef @GENERATION@/etc/condafleet/activate ]; then
+    echo "$_condafleet_here is a copy, made for "@GENERATION@". Next: conda activate ${_condafleet_here%/*/*}" >&2
+    unset _condafleet_here
+    return 1
+fi
 unset _condafleet_here
 if [ -z "${CONDA_SHLVL:-}" ]; then
     CONDA_SHLVL=0

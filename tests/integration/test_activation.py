@@ -169,7 +169,7 @@ def test_source_activate_by_name_means_that_environment(
     done = subprocess.run(
         [shell, "-euc", lines], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
     )
-    assert (done.stdout.splitlines(), done.stderr) == ([active, place.get(active) or place["conda"]], "")
+    assert done.stdout.splitlines() == [active, place.get(active) or place["conda"]], done.stderr
 
 
 def test_what_we_did_not_build_is_left_to_conda(place: dict[str, str]) -> None:
@@ -180,6 +180,20 @@ def test_what_we_did_not_build_is_left_to_conda(place: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (
         1, "condafleet_deactivate: nothing is active, which condafleet did not build.\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", [shell for shell in ("bash", "zsh", "fish") if shutil.which(shell)])
+def test_a_clone_is_not_taken_for_the_original(place: dict[str, str], tmp_path: Path, shell: str) -> None:
+    suffix = ".fish" if shell == "fish" else ""
+    copy = tmp_path / "clone/bin" / f"activate{suffix}"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(Path(place["x"], "etc/condafleet", copy.name), copy)
+    done = subprocess.run(
+        [shell, "-c", f"source {copy}; /usr/bin/env"],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"{copy} is a copy, made for {place['x']}. Next: conda activate" in done.stderr
+    assert "CONDA_PREFIX" not in done.stdout
 
 
 def test_it_works_where_the_installation_is_gone(place: dict[str, str], tmp_path: Path) -> None:

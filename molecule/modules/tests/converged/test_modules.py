@@ -58,7 +58,7 @@ def test_it_sets_what_activation_sets(host: Host, alice: Callable[..., Any], she
     activated = values(alice(shell, f"{source} {script}", "env -0").stdout)
     loaded = values(alice(shell, "module load plain", "env -0").stdout)
     assert same(host, loaded) == same(host, activated)
-    assert loaded["TEXT"] == "a b's $HOME [c] {d};"
+    assert loaded["TEXT"] == "a b's $HOME, 50%"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
