@@ -110,10 +110,11 @@ def profile(wish: Wish) -> List[str]:
     both = set(wish.shells) == {"bash", "posix"}
     if wish.login and not wish.any_start:
         bash = " || ".join([BASH_LOGIN, *by_flags(wish)])
+        grouped = "{ " + bash + "; }" if by_flags(wish) else bash
         if both:
             tests = ['[ -z "${ZSH_VERSION-}" ]', '{ [ -z "${BASH_VERSION-}" ] || ' + bash + "; }"]
         elif "bash" in wish.shells:
-            tests = ['[ -n "${BASH_VERSION-}" ]', "{ " + bash + "; }"]
+            tests = ['[ -n "${BASH_VERSION-}" ]', grouped]
         else:
             tests = ['[ -z "${BASH_VERSION-}${ZSH_VERSION-}" ]']
         return posix_lines(wish, tests, exported(wish))
