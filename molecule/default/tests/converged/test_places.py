@@ -18,7 +18,7 @@ LOCKS = Path(__file__).parents[4] / "build" / "molecule" / "locks"
 ENVIRONMENTS = ("pytorch", "tensorflow", "keras")
 DECLARED = re.compile(
     rf"{PREFIX}|({PREFIX}\.d|{ROOT})(/.*)?|/opt"
-    r"|/etc/profile\.d(/condafleet\.sh)?|/etc/bash\.bashrc|/etc/zsh(/(zprofile|zshrc))?"
+    r"|/etc/profile\.d(/zz-condafleet\.sh)?|/etc/bash\.bashrc|/etc/zsh(/(zprofile|zshrc))?"
 )
 Shell = Callable[..., Any]
 
