@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.condafleet.core.plugins.module_utils import modulefile as m
 from ansible_collections.condafleet.core.plugins.module_utils import modulefile_tree as tree
 from ansible_collections.condafleet.core.plugins.module_utils.generations import RECEIPT
+from ansible_collections.condafleet.core.plugins.module_utils.plan import lines, plan
 
 NAMES = ("x-aaaaaaaaaaaa-1", "x-bbbbbbbbbbbb-1")
 
@@ -135,3 +136,18 @@ def test_variables_of_the_environment_are_set(node: Path) -> None:
     text = Path(m.write_modulefile(str(generation), "x", "/opt/mc")).read_text()
     assert 'put OMP "1"\n' in text
     assert f'put CONDA_PREFIX "{generation}"\n' in text
+
+
+def test_a_node_whose_modulefiles_differ_is_pending_and_says_which(node: Path) -> None:
+    seen = {
+        "node": {}, "installation": {}, "environments": {}, "generations": [], "validations": {},
+        "modulefiles": observed(node),
+    }  # fmt: skip
+    desired = {"environments": {"declared": [], "targets": {}, "locks": {}, "modulefiles": True}}
+    outcome = plan(seen, desired)
+    assert outcome["state"] == "pending"
+    assert "modulefile mc/26.7.1: text of" in lines(outcome)[1][0]
+    keep(node, True)
+    assert plan({**seen, "modulefiles": observed(node)}, desired)["state"] == "converged"
+    desired["environments"]["modulefiles"] = False
+    assert plan({**seen, "modulefiles": observed(node)}, desired)["state"] == "pending"
