@@ -1,4 +1,4 @@
-"""The ready activation scripts without a conda: names, quoting, what is left out. The rest is compared in integration."""
+"""The ready activation scripts without a conda: names, quoting, what is left out. The rest is in integration."""
 
 from __future__ import annotations
 
