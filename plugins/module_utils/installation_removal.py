@@ -48,6 +48,7 @@ def carry_out(observe: Observe, declared: Mapping[str, Any]) -> List[str]:
         for version in ours:
             remove(version["path"])
         _settle(prefix, [version["path"] for version in ours], left)
+        _remove_notes(home)
     if not left or not os.path.islink(prefix):
         _remove_home(home)
     return left
@@ -136,15 +137,19 @@ def _settle(prefix: str, removed: List[str], left: List[str]) -> None:
     os.symlink(os.path.join(os.path.basename(home), os.path.basename(removed[-1])), prefix)
 
 
-def _remove_home(home: str) -> None:
-    """PREFIX.d with what only condafleet puts there; anything else in it stays, and so does the folder."""
+def _remove_notes(home: str) -> None:
+    """What condafleet itself writes in PREFIX.d. The lock goes last: whoever waits for it finds nothing to do."""
     for name in ("jobs", "progress"):
         shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+    files.remove_quietly(os.path.join(home, "lock"))
+
+
+def _remove_home(home: str) -> None:
+    """PREFIX.d itself; where anybody put anything there, that stays, and so does the folder."""
     shared = os.path.join(home, installations.ENVS)
     for name in os.listdir(shared) if os.path.isdir(shared) and not os.path.islink(shared) else []:
         files.remove_quietly(os.path.join(shared, name))
     with contextlib.suppress(OSError):
         os.rmdir(shared)
-    files.remove_quietly(os.path.join(home, "lock"))
     with contextlib.suppress(OSError):
         os.rmdir(home)

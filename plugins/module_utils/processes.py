@@ -25,6 +25,9 @@ def _uses(process: str, folder: str, apart: Sequence[str]) -> bool:
         try:
             if _inside(os.readlink(os.path.join(process, entry)), folder, apart):
                 return True
+        except PermissionError:
+            # In a container root may not look into other users' processes; their command lines are open to all.
+            return _was_called(process, folder, apart)
         except OSError:
             continue
     try:
@@ -36,6 +39,16 @@ def _uses(process: str, folder: str, apart: Sequence[str]) -> bool:
         return False
     mapped = (line.split(None, 5)[5:] for line in maps.decode("utf-8", "replace").splitlines())
     return any(_inside(rest[0], folder, apart) for rest in mapped if rest)
+
+
+def _was_called(process: str, folder: str, apart: Sequence[str]) -> bool:
+    """Whether a process was started by a path that leads below `folder` today."""
+    try:
+        with open(os.path.join(process, "cmdline"), "rb") as stream:
+            program = os.fsdecode(stream.read().split(b"\0")[0])
+    except OSError:
+        return False
+    return program.startswith("/") and _inside(os.path.realpath(program), folder, apart)
 
 
 def _inside(path: str, folder: str, apart: Sequence[str]) -> bool:

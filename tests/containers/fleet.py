@@ -224,7 +224,9 @@ class Fleet:
             raise engine.EngineError(f"image {image} is missing. Next: run tests/containers/setup.sh {image} as root.")
         made = engine.podman(
             "create", "--systemd=always", f"--hostname={node}", f"--network={network['name']}", f"--ip={address}",
-            f"--label=condafleet.fleet={self.name}", "--shm-size=1g", tag,
+            f"--label=condafleet.fleet={self.name}", "--shm-size=1g",
+            # As on a host, root may look into every process.
+            "--cap-add=SYS_PTRACE", tag,
         ).strip()  # fmt: skip
         self.state["nodes"][node] = {"id": made, "image": tag, "address": address}
         self._save()

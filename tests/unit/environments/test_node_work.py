@@ -61,6 +61,25 @@ def test_who_works_in_a_folder_uses_it(tmp_path: Path) -> None:
         ({"result": 22.0, "cuda": None, "version": "2.13.0+cpu"}, True, "2.13.0+cpu is a build for the CPU"),
     ],
 )
+def test_a_process_that_cannot_be_looked_into_is_told_by_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = tmp_path / "generations" / "plain-0123456789ab-1"
+    (generation / "bin").mkdir(parents=True)
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "plain").symlink_to(generation)
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    (tmp_path / "proc" / "7" / "cmdline").write_bytes(f"{tmp_path}/envs/plain/bin/python\0job.py\0".encode())
+
+    def refuse(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.readlink", refuse, raising=True)
+    monkeypatch.setattr("os.path.realpath", lambda path: path.replace(f"{tmp_path}/envs/plain", str(generation)))
+    assert users_of(str(generation), proc=str(tmp_path / "proc")) == [7]
+    assert users_of(str(tmp_path / "other"), proc=str(tmp_path / "proc")) == []
+
+
 def test_a_smoke_test_can_fail(result: dict | None, cuda: bool, said: str) -> None:
     with pytest.raises(FleetError, match=said.replace("+", r"\+")):
         judge("torch", result, cuda)
