@@ -49,6 +49,9 @@ def test_both_build_on_the_shared_environment(host: Host, at_once: Any, as_user:
         said = ok(as_user(user, "work/v/bin/python -c 'import sys; print(sys.prefix, sys.base_prefix)'"))
         assert said == f"/home/{user}/work/v {generation(host)}"
         assert "pip" in ok(as_user(user, "work/v/bin/python -m pip --version"))
+        # It stays with the generation, wherever the environment's link leads later.
+        assert f"home = {generation(host)}/bin\n" in host.file(f"/home/{user}/work/v/pyvenv.cfg").content_string
+        assert ok(as_user(user, "readlink work/v/bin/python")) == f"{generation(host)}/bin/python"
 
 
 @pytest.mark.parametrize("user", USERS)
