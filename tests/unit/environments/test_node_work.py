@@ -52,15 +52,6 @@ def test_who_works_in_a_folder_uses_it(tmp_path: Path) -> None:
     assert users_of(str(folder)) == []
 
 
-@pytest.mark.parametrize(
-    ("result", "cuda", "said"),
-    [
-        (None, False, "without a result"),
-        ({"result": 21.0}, False, "it computed 21.0, not 22.0"),
-        ({"result": float("nan")}, False, "it computed nan"),
-        ({"result": 22.0, "cuda": None, "version": "2.13.0+cpu"}, True, "2.13.0+cpu is a build for the CPU"),
-    ],
-)
 def test_a_process_that_cannot_be_looked_into_is_told_by_its_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +71,15 @@ def test_a_process_that_cannot_be_looked_into_is_told_by_its_command(
     assert users_of(str(tmp_path / "other"), proc=str(tmp_path / "proc")) == []
 
 
+@pytest.mark.parametrize(
+    ("result", "cuda", "said"),
+    [
+        (None, False, "without a result"),
+        ({"result": 21.0}, False, "it computed 21.0, not 22.0"),
+        ({"result": float("nan")}, False, "it computed nan"),
+        ({"result": 22.0, "cuda": None, "version": "2.13.0+cpu"}, True, "2.13.0+cpu is a build for the CPU"),
+    ],
+)
 def test_a_smoke_test_can_fail(result: dict | None, cuda: bool, said: str) -> None:
     with pytest.raises(FleetError, match=said.replace("+", r"\+")):
         judge("torch", result, cuda)
