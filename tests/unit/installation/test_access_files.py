@@ -116,3 +116,12 @@ def test_nothing_is_there_to_see_at_an_empty_place(tmp_path: Path) -> None:
     assert (found["ca_sha256"], found["pip_conf_sha256"]) == (None, None)
     assert access_files.plan({"prefix": "/p", "access": found}, {"access": {}}) == []
     assert os.path.basename(found["root"]) == "none"  # noqa: PTH119
+
+
+def test_an_environment_that_is_built_gets_both_or_nothing(tmp_path: Path, ca: str) -> None:
+    access_files.write_access(str(tmp_path), {"proxies": {}, "ca": None})
+    assert list(tmp_path.iterdir()) == []
+    access_files.write_access(str(tmp_path), {"proxies": PROXIES, "ca": ca})
+    assert f"cert = {tmp_path}/etc/condafleet/ca.pem" in (tmp_path / "pip.conf").read_text()
+    # A prefix without certificates of its own has the site's.
+    assert ca in (tmp_path / "etc/condafleet/ca.pem").read_text()
