@@ -73,6 +73,6 @@ def test_what_broke_off_is_resumed_and_the_trouble_told(site: GuardedSite) -> No
 def test_a_cache_that_cannot_be_used_is_named(site: GuardedSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(site.ca))
     with pytest.raises(
-        FleetError, match="^XDG_CACHE_HOME: .*Next: set XDG_CACHE_HOME to one, or miniconda_fetch to node"
+        FleetError, match=r"^XDG_CACHE_HOME: .*Next: set XDG_CACHE_HOME to one, or miniconda_fetch to node"
     ):
         fetch_once(pending(("path", "/x")), Access(), lambda text: None)
