@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.condafleet.core.plugins.module_utils.access import Access
+from ansible_collections.condafleet.core.plugins.module_utils.access import Access, packed
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.handed_out import fetch_once
@@ -83,7 +83,7 @@ class ActionModule(FollowingAction):
             path, _source = fetch_once(pending, access, shown.line)
             job["installer_path"] = self._hand_out(str(path), str(pending["filename"]))
         elif credentials:
-            job["mirror_auth"] = credentials
+            job["mirror_auth"] = packed(credentials)
         timeout = int(args.get("timeout") or DEFAULT_TIMEOUT)
         # Twice: it may first have to wait for another node that works on the same file system.
         limit = 2 * timeout + FETCH_SECONDS

@@ -73,6 +73,8 @@ class Access:
             return None
         if self.auth.get("token"):
             return "Bearer " + self.auth["token"]
+        if self.auth.get("basic"):
+            return "Basic " + self.auth["basic"]
         if self.auth.get("netrc"):
             return _basic(_from_netrc(self.auth["netrc"], urlsplit(url).hostname or ""))
         return _basic("%s:%s" % (self.auth["username"], self.auth["password"]))
@@ -146,9 +148,18 @@ def _basic(user_and_password: str) -> str:
     return "Basic " + base64.b64encode(user_and_password.encode("utf-8")).decode("ascii")
 
 
+def packed(auth: Mapping[str, Any]) -> Dict[str, str]:
+    """Credentials as a module takes them. Ansible masks each value in whatever the module says, and a user's name may
+    well be a part of a path: so user and password go as the one word that they are sent as."""
+    given = _checked(auth)
+    if "password" not in given:
+        return given
+    return {"basic": _basic("%s:%s" % (given["username"], given["password"]))[len("Basic ") :]}
+
+
 def _checked(auth: Mapping[str, Any]) -> Dict[str, str]:
     """The credentials as text; FleetError, which holds none of them, where they have no known form."""
-    forms = (("username", "password"), ("token",), ("netrc",))
+    forms = (("username", "password"), ("token",), ("netrc",), ("basic",))
     known = next((form for form in forms if set(form) == set(auth)), None)
     usable = known and all(isinstance(auth[name], str) and auth[name] for name in known)
     if (

@@ -86,6 +86,14 @@ def test_wrong_credentials_are_told_without_them(site: GuardedSite, tmp_path: Pa
     assert "wr0ng" not in repr(download.Access.of({}, {"token": "wr0ng-pw"}, "https://h/"))
 
 
+def test_a_module_gets_user_and_password_as_one_word(site: GuardedSite, tmp_path: Path) -> None:
+    # Ansible masks every value of a secret option wherever it occurs in a result: a user called conda would blot paths.
+    auth = access_module.packed(BASIC)
+    assert USER not in str(auth)
+    assert get(site, "basic/file.bin", tmp_path / "x", auth)
+    assert access_module.packed({"token": TOKEN}) == {"token": TOKEN}
+
+
 def test_they_go_nowhere_else(site: GuardedSite, tmp_path: Path) -> None:
     # /moved/ leads to /open/ at the mirror's other name.
     assert get(site, "moved/file.bin", tmp_path / "x", BASIC)
