@@ -138,7 +138,8 @@ def _settle(prefix: str, removed: List[str], left: List[str]) -> None:
 
 
 def _remove_notes(home: str) -> None:
-    """What condafleet itself writes in PREFIX.d. The lock goes last: whoever waits for it finds nothing to do."""
+    """What condafleet and conda note for themselves in PREFIX.d. The lock goes last: who waits for it finds no work."""
+    files.remove_quietly(os.path.join(home, installations.ENVS, ".conda_envs_dir_test"))
     for name in ("jobs", "progress"):
         shutil.rmtree(os.path.join(home, name), ignore_errors=True)
     files.remove_quietly(os.path.join(home, "lock"))
