@@ -41,7 +41,7 @@ def describe(record: dict[str, Any]) -> str:
     parts = [str(record.get("step"))]
     if unit == "bytes":
         parts.append("%d MB" % (done // MB) + (" of %d MB" % (total // MB) if total else ""))
-    elif total:
+    elif total and not unit.startswith("seconds"):  # these stand at the line's end
         parts.append("%d/%d %s" % (done, total, unit))
     if record.get("message"):
         parts.append(str(record["message"]))

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A site as many are: an HTTPS mirror with a private CA that asks who you are, and a forward proxy as the way to it.
 
-    guarded_site.py FOLDER --host ADDRESS --files DIR
+    guarded_site.py up FOLDER --host ADDRESS --files DIR
+    guarded_site.py down FOLDER
 
-Writes FOLDER/site.json ({mirror, proxy, ca, pid}) once both answer, and what they see, a line of JSON each, into
-FOLDER/mirror.log ({path, range, status, sent, login, client}) and FOLDER/proxy.log ({method, target, bytes}). It ends
-with SIGTERM. In Python:
+FOLDER/site.json says where both are, and what they ask for. What they see goes, a line of JSON each, into
+FOLDER/mirror.log ({path, range, status, sent, login, client}) and FOLDER/proxy.log ({method, target, bytes}).
+In Python:
 
     with GuardedSite(folder, "127.0.0.1", files) as site: ...
 
@@ -27,6 +28,8 @@ import json
 import os
 import signal
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -38,6 +41,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fleet import started_at
 
 USER, PASSWORD, TOKEN = "fleetreader", "Tr0ub4dor-mirror-pw", "tok-5f3759df-mirror"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -329,19 +335,64 @@ def make_certificates(ca_path: Path, server_path: Path, names: list[str]) -> Non
     server_path.chmod(0o600)
 
 
+def up(folder: Path, host: str, files: Path) -> None:
+    """Run both in a process of their own, until `down`."""
+    command = [sys.executable, __file__, "serve", str(folder), "--host", host, "--files", str(files)]
+    folder.mkdir(parents=True, exist_ok=True)
+    said = folder / "site.json"
+    said.unlink(missing_ok=True)
+    with (folder / "output.log").open("w", encoding="utf-8") as heard:
+        running = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=heard, stderr=heard, start_new_session=True
+        )
+    for _ in range(100):
+        if said.exists():
+            return
+        if running.poll() is not None:
+            break
+        time.sleep(0.1)
+    sys.exit(f"the site did not start: {(folder / 'output.log').read_text(encoding='utf-8')}")
+
+
+def down(folder: Path) -> None:
+    """End the process that `up` started, and no other that was given its number since."""
+    said = folder / "site.json"
+    if said.exists():
+        known = json.loads(said.read_text(encoding="utf-8"))
+        if started_at(known["pid"]) == known["started"]:
+            os.kill(known["pid"], signal.SIGTERM)
+        said.unlink()
+
+
+def serve(folder: Path, host: str, files: Path) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    with GuardedSite(folder, host, files) as site:
+        netrc = folder / "netrc"
+        netrc.touch(mode=0o600)
+        netrc.write_text(f"machine {host} login {USER} password {PASSWORD}\n", encoding="utf-8")
+        said = {
+            "mirror": site.url, "proxy": site.proxy_url, "ca": str(site.ca), "netrc": str(netrc), "user": USER,
+            "password": PASSWORD, "token": TOKEN, "pid": os.getpid(), "started": started_at(os.getpid()),
+        }  # fmt: skip
+        part = folder / ".site.json"
+        part.write_text(json.dumps(said) + "\n", encoding="utf-8")
+        part.replace(folder / "site.json")
+        signal.sigwait([signal.SIGTERM, signal.SIGINT])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="An HTTPS mirror with a private CA, and a forward proxy")
+    parser.add_argument("verb", choices=["up", "down", "serve"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--files", type=Path, required=True)
+    parser.add_argument("--host")
+    parser.add_argument("--files", type=Path)
     options = parser.parse_args()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
-    with GuardedSite(options.folder, options.host, options.files) as site:
-        said = {"mirror": site.url, "proxy": site.proxy_url, "ca": str(site.ca), "pid": os.getpid()}
-        part = options.folder / ".site.json"
-        part.write_text(json.dumps(said) + "\n", encoding="utf-8")
-        part.replace(options.folder / "site.json")
-        signal.sigwait([signal.SIGTERM, signal.SIGINT])
+    if options.verb == "down":
+        down(options.folder)
+    elif options.host and options.files:
+        (up if options.verb == "up" else serve)(options.folder, options.host, options.files)
+    else:
+        parser.error("--host and --files are needed")
 
 
 if __name__ == "__main__":
