@@ -30,7 +30,7 @@ NODES = {
     ),
     "mx-debian13": Declared(
         "/srv/conda/site", "/srv/condafleet", "siteconda", "26.1.0-0", "/etc/conda/.condarc",
-        "/srv/conda/site/.condarc", "ml", ("fish -lc", "tcsh -c"), ("bash -lc", "zsh -lc"),
+        "/srv/conda/site/.condarc", "ml", ("fish -c", "tcsh -c"), ("bash -lc", "zsh -lc"),
     ),
 }  # fmt: skip
 
