@@ -24,7 +24,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 TOLD = {
     "dns": "https://mirror.nowhere.invalid/x/{name}: DNS: the host name could not be resolved",
-    "tls": "TLS: the server's certificate is not trusted (unable to get local issuer certificate)",
+    "tls": "certificate is not trusted (unable to get local issuer certificate)",
     "login": "{mirror}/basic/installers/{name}: HTTP 401: credentials are missing or wrong",
     "forbidden": "{mirror}/forbidden/installers/{name}: HTTP 403: access is refused",
     "gone": "{mirror}/nothing-here/installers/{name}: HTTP 404: there is no such file",
