@@ -9,8 +9,9 @@ import tempfile
 from typing import List, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group, end_group
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.installer_program import clean_environment, stop_group
+from ansible_collections.condafleet.core.plugins.module_utils.installer_program import clean_environment
 
 # Long enough for a cold disk, short enough to notice a program that hangs.
 LIMIT = 120
@@ -27,22 +28,21 @@ except Exception as error:
 
 def run(command: Sequence[str], home: str, limit: float = LIMIT) -> Tuple[Optional[int], str]:
     """(exit code, or None where it was stopped at the limit; what it said). `home` is where it runs, and HOME."""
-    process = subprocess.Popen(
-        list(command),
+    with child_group(
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=home,
         env=clean_environment(home),
-        start_new_session=True,
-    )
-    try:
-        said, _dummy = process.communicate(timeout=limit)
-        code: Optional[int] = process.returncode
-    except subprocess.TimeoutExpired:
-        code = None
-        stop_group(process)
-        said, _dummy = process.communicate()
+    ) as process:
+        try:
+            said, _dummy = process.communicate(timeout=limit)
+            code: Optional[int] = process.returncode
+        except subprocess.TimeoutExpired:
+            code = None
+            end_group(process)
+            said, _dummy = process.communicate()
     return code, said.decode("utf-8", "replace").strip()
 
 

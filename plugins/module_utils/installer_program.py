@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import signal
 import subprocess
 import tempfile
 import time
 from typing import Dict, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 
@@ -25,38 +26,23 @@ def run_installer(
 ) -> Tuple[Optional[int], str]:
     """(exit code or None where it was stopped, the end of what it said). `path` must not exist yet."""
     log = os.path.join(scratch, "output")
-    former = os.umask(int(umask, 8))
-    try:
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                ["bash", script, "-b", "-p", path],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=scratch,
-                env=clean_environment(scratch),
-                start_new_session=True,
-            )
-    finally:
-        os.umask(former)
     began = time.monotonic()
     code: Optional[int] = None
-    try:
+    with open(log, "wb") as output, child_group(
+        ["bash", script, "-b", "-p", path],
+        prepare=functools.partial(os.umask, int(umask, 8)),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=scratch,
+        env=clean_environment(scratch),
+    ) as process:
         while code is None and time.monotonic() - began < timeout:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(min(1.0, timeout))
             progress("install", int(time.monotonic() - began), timeout, "seconds of at most", os.path.basename(script))
-    finally:
-        stop_group(process)
     text = files.read_text(log) or ""
     return code, "\n".join(text.rstrip().splitlines()[-TAIL_LINES:])
-
-
-def stop_group(process: "subprocess.Popen[bytes]") -> None:
-    """End the installer and what it started, if any of it still runs."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def clean_environment(home: str) -> Dict[str, str]:

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import functools
 import os
 import pwd
-import signal
 import subprocess
 import time
 from typing import Callable, Dict, List, Mapping, Optional
 
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group, end_group
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
 # One thread is best for this network, by measurement: its matrices (32 x 784 x 128) are too small to share, and
@@ -20,8 +19,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Inpu
 BEST_THREADS = 1
 GRACE = 5.0
 PAUSE = 0.2
-SIGTERM_EXIT = 143
-PR_SET_PDEATHSIG = 1
 
 
 def threads_for(wanted: int, usable: int) -> int:
@@ -89,19 +86,17 @@ def run_group(
 
     Whatever happens, also to the caller, nothing of the group is left. `watch` is called a few times a second.
     """
-    with open(log, "wb") as output:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=dict(environ),
-            start_new_session=True,
-            preexec_fn=_prepare(nice, owner),
-        )
-    former = signal.signal(signal.SIGTERM, _leave)
-    try:
+    end = functools.partial(end_group, grace=GRACE)
+    with open(log, "wb") as output, child_group(
+        argv,
+        end=end,
+        prepare=_prepare(nice, owner),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        env=dict(environ),
+    ) as child:
         deadline = time.monotonic() + timeout
         while child.poll() is None:
             watch()
@@ -109,41 +104,11 @@ def run_group(
                 return None
             time.sleep(PAUSE)
         watch()
-        return child.returncode
-    finally:
-        end_group(child)
-        signal.signal(signal.SIGTERM, former)
-
-
-def end_group(child: subprocess.Popen[bytes], grace: float = GRACE) -> None:
-    """End the child and all that it started: asked first, then forced."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-        deadline = time.monotonic() + grace
-        while time.monotonic() < deadline and (child.poll() is None or _group_lives(child.pid)):
-            time.sleep(0.05)
-        if child.poll() is not None and not _group_lives(child.pid):
-            return
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _leave(_number: int, _frame: object) -> None:
-    raise SystemExit(SIGTERM_EXIT)
+        status: int = child.returncode
+    return status
 
 
 def _prepare(nice: int, owner: Optional[pwd.struct_passwd]) -> Callable[[], None]:
-    library = ctypes.CDLL(None)
-
     def prepare() -> None:
         os.nice(nice)
         os.umask(0o022)
@@ -151,7 +116,5 @@ def _prepare(nice: int, owner: Optional[pwd.struct_passwd]) -> Callable[[], None
             os.initgroups(owner.pw_name, owner.pw_gid)
             os.setgid(owner.pw_gid)
             os.setuid(owner.pw_uid)
-        # After setuid, which clears it: a caller killed without a chance to tidy up takes the training with it.
-        library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     return prepare

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
 
 LIMIT = 20.0
 MARKS = ("/proc/driver/nvidia/version", "/dev/nvidia0")
@@ -51,23 +53,26 @@ def ask_smi(arguments: List[str], limit: float = LIMIT) -> str:
     program = shutil.which("nvidia-smi")
     if not program:
         raise NoAnswerError("nvidia-smi was not found in PATH")
-    child = subprocess.Popen(
+    with child_group(
         [program, *arguments, "--format=csv,noheader"],
+        end=_abandon,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
         universal_newlines=True,
-    )
-    try:
-        answer = child.communicate(timeout=limit)[0]
-    except subprocess.TimeoutExpired:
-        # Not waited for: in uninterruptible sleep it would not end.
-        child.kill()
-        raise NoAnswerError("nvidia-smi did not answer within %g seconds" % limit) from None
+    ) as child:
+        try:
+            answer: str = child.communicate(timeout=limit)[0]
+        except subprocess.TimeoutExpired:
+            raise NoAnswerError("nvidia-smi did not answer within %g seconds" % limit) from None
     if child.returncode != 0:
         raise NoAnswerError("nvidia-smi ended with %d: %s" % (child.returncode, " ".join(answer.split())[:200]))
     return answer
+
+
+def _abandon(child: Any) -> None:
+    """Killed, and not waited for: in uninterruptible sleep it would not end."""
+    child.kill()
 
 
 def _first_column(text: str) -> List[str]:
