@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 from ansible_collections.condafleet.core.plugins.module_utils import files, generations, installations
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.package_cache import MARKER, is_root
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -23,7 +24,9 @@ LOCK = "lock"
 
 
 def observe(prefix: str, root: str) -> Dict[str, Any]:
-    """{links: [environments of ours], generations: [names], folders: [of FOLDERS], root: whether ROOT is there}."""
+    """{links: [environments of ours], generations: [names], folders: [of FOLDERS]}; empty where ROOT is not ours."""
+    if not is_root(root):
+        return {"links": [], "generations": [], "folders": []}
     envs = os.path.join(prefix, installations.ENVS)
     try:
         names = sorted(os.listdir(envs))
@@ -33,7 +36,7 @@ def observe(prefix: str, root: str) -> Dict[str, Any]:
     return {
         "links": [name for name, state in states.items() if state and state["generation"]],
         "generations": [name for name in generations.list_names(root) if generations.parse_name(name)],
-        "folders": [name for name in (*FOLDERS, LOCK) if os.path.lexists(os.path.join(root, name))],
+        "folders": [name for name in (*FOLDERS, LOCK, MARKER) if os.path.lexists(os.path.join(root, name))],
     }
 
 
@@ -64,6 +67,8 @@ def carry_out(prefix: str, root: str, timeout: float) -> List[str]:
     if os.path.isdir(root):
         with node_lock(root, "removal of %s" % root, timeout):
             _remove(prefix, root)
+        # The marker goes last but for the lock: without it, nothing here would be removed by a second attempt.
+        files.remove_quietly(os.path.join(root, MARKER))
         files.remove_quietly(os.path.join(root, LOCK))
         with contextlib.suppress(OSError):
             os.rmdir(root)

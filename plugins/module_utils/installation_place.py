@@ -39,8 +39,11 @@ def share_envs(prefix: str, installation: str) -> None:
 
 def has_environments(installation: str) -> bool:
     """Whether anything but conda's own hidden notes lies in an installation's `envs`."""
-    own = os.path.join(installation, installations.ENVS)
-    return os.path.isdir(own) and any(not name.startswith(".") for name in os.listdir(own))
+    return holds_environments(os.path.join(installation, installations.ENVS))
+
+
+def holds_environments(folder: str) -> bool:
+    return os.path.isdir(folder) and any(not name.startswith(".") for name in os.listdir(folder))
 
 
 def put_in_place(prefix: str, name: str) -> Optional[str]:
@@ -59,12 +62,20 @@ def put_in_place(prefix: str, name: str) -> Optional[str]:
         os.symlink(target, temporary)
         os.replace(temporary, prefix)
         return None
+    # What an attempt that was cut short has left: links that lead nowhere yet.
+    for left in installations.list_names(prefix):
+        path = os.path.join(installations.folder(prefix), left)
+        if installations.is_adopted(left) and os.path.islink(path):
+            os.unlink(path)
     kept = os.path.join(
         installations.folder(prefix),
         installations.next_name(installations.list_names(prefix), installations.ADOPTED),
     )
     # Environments stay where they are, and are found through the shared folder from the first moment on.
     shared = installations.envs_folder(prefix)
+    if os.path.islink(shared) and not os.path.isdir(shared):
+        os.unlink(shared)
+        os.mkdir(shared)
     if has_environments(prefix):
         if os.path.isdir(shared) and not os.path.islink(shared) and os.listdir(shared):
             raise FleetError(

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removing an installation: exactly what condafleet put there. What users made stays, and works on."""
+"""Removing an installation: exactly what condafleet put there. What users made stays, and works on.
+
+The order leaves, at every moment, what the next run can finish: first what is removed gets a name under which nobody
+takes it for whole, then what users need is put in its place, and only then trees are deleted.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils import (
@@ -16,56 +21,47 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     receipt,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.installation_place import swap
-from ansible_collections.condafleet.core.plugins.module_utils.installer_run import remove
+from ansible_collections.condafleet.core.plugins.module_utils.installation_place import (
+    has_environments,
+    holds_environments,
+    swap,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
 Observe = Callable[[], Dict[str, Any]]
 
 
-def carry_out(observe: Observe, declared: Mapping[str, Any]) -> List[str]:
-    """Remove what condafleet installed at the prefix; the paths that were left since they are users'.
+@dataclass
+class Outcome:
+    """What came of a removal."""
 
-    Refuses, and changes nothing, while processes use what would go.
-    """
+    changes: List[installer.Change]
+    left: List[str] = field(default_factory=list)
+    """What stays since it is not condafleet's: users' environments, an installation made by hand."""
+
+
+def carry_out(observe: Observe, declared: Mapping[str, Any]) -> Outcome:
+    """Remove what condafleet installed at the prefix. Refuses, and changes nothing, while processes use it."""
     prefix = declared["prefix"]
     home = installations.folder(prefix)
     if not os.path.isdir(home):
-        # Adopted as it was: only condafleet's settings go.
-        return _leave_adopted(prefix, observe()["installation"])
+        return _remove(prefix, observe(), declared)
     with node_lock(home, "removal of %s" % prefix, declared["timeout"], variable="miniconda_timeout"):
-        installation = observe()["installation"]
-        if not installer.plan_removal(installation, bool(declared["purge"])):
-            return []
-        ours = [version for version in installation["versions"] if _ours(version)]
-        _check_unused([version["path"] for version in ours], bool(declared["purge"]), prefix)
-        installation_settings.remove(installations.own_folder(prefix), installation)
-        if declared["purge"]:
-            _purge(prefix)
-        left = _users_environments(prefix)
-        _give_back(prefix, installation)
-        for version in ours:
-            remove(version["path"])
-        _settle(prefix, [version["path"] for version in ours], left)
-        _remove_notes(home)
-    if not left or not os.path.islink(prefix):
-        _remove_home(home)
-    return left
+        outcome = _remove(prefix, observe(), declared)
+        if outcome.changes:
+            _remove_notes(home)
+    with contextlib.suppress(OSError):
+        os.rmdir(home)
+    return outcome
 
 
-def _ours(version: Mapping[str, Any]) -> bool:
-    """All but what was made by hand: finished or not, and what a former removal left for users' environments."""
-    return not _by_hand(version["name"])
-
-
-def _by_hand(name: str) -> bool:
-    return name.startswith(installations.ADOPTED + "-")
-
-
-def _check_unused(paths: List[str], purge: bool, prefix: str) -> None:
-    used = list(paths) + ([installations.envs_folder(prefix)] if purge else [])
-    busy = sorted({pid for path in used for pid in users_of(path)} - {os.getpid(), os.getppid()})
+def check_unused(prefix: str, installation: Mapping[str, Any], purge: bool) -> None:
+    """FleetError while processes use what would go."""
+    places = [version["path"] for version in _ours(installation)]
+    if purge and _may_purge(prefix):
+        places.append(installations.envs_folder(prefix))
+    busy = sorted({pid for place in places for pid in users_of(place)} - {os.getpid(), os.getppid()})
     if busy:
         raise FleetError(
             f"miniconda_state: absent is not possible while processes use {prefix}: "
@@ -74,10 +70,47 @@ def _check_unused(paths: List[str], purge: bool, prefix: str) -> None:
         )
 
 
+def _remove(prefix: str, observed: Mapping[str, Any], declared: Mapping[str, Any]) -> Outcome:
+    installation, purge = observed["installation"], bool(declared["purge"])
+    outcome = Outcome(installer.plan_removal(installation, purge))
+    if not outcome.changes:
+        return outcome
+    check_unused(prefix, installation, purge)
+    installation_settings.remove(installations.own_folder(prefix), installation)
+    if purge and _may_purge(prefix):
+        _purge(prefix)
+    ours = [version["path"] for version in _ours(installation)]
+    for path in ours:
+        installations.set_aside(path)
+    _remove_links(prefix)
+    if installation["place"] in ("link", "broken"):
+        _give_back(prefix, installation)
+    elif installation["place"] == "folder":
+        _forget(prefix)
+    outcome.left = _users_environments(prefix)
+    _keep_the_way(prefix, ours, outcome.left)
+    if os.path.isdir(prefix) and not os.path.islink(prefix):
+        outcome.left.insert(0, prefix)
+    for name in installations.list_doomed(prefix):
+        shutil.rmtree(os.path.join(installations.folder(prefix), name))
+    return outcome
+
+
+def _ours(installation: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    """All but what was made by hand: finished or not, and what a former removal left for users' environments."""
+    return [version for version in installation["versions"] if not installations.is_adopted(version["name"])]
+
+
+def _may_purge(prefix: str) -> bool:
+    """Environments of an installation that was made by hand are not condafleet's to remove."""
+    shared = installations.envs_folder(prefix)
+    return os.path.isdir(shared) and not os.path.islink(shared)
+
+
 def _purge(prefix: str) -> None:
     """Users' environments below the prefix; links (condafleet's are gone by now) are removed, not followed."""
     shared = installations.envs_folder(prefix)
-    for name in os.listdir(shared) if os.path.isdir(shared) else []:
+    for name in os.listdir(shared):
         path = os.path.join(shared, name)
         if os.path.islink(path) or not os.path.isdir(path):
             os.unlink(path)
@@ -86,71 +119,80 @@ def _purge(prefix: str) -> None:
 
 
 def _users_environments(prefix: str) -> List[str]:
-    """What lies in the shared folder and is not conda's own note."""
-    shared = installations.envs_folder(prefix)
-    if not os.path.isdir(shared):
-        return []
-    return [os.path.join(prefix, installations.ENVS, name) for name in sorted(os.listdir(shared)) if name[0] != "."]
+    """What lies in the folder of environments, wherever that is now, and is not conda's own note."""
+    for folder in (installations.envs_folder(prefix), os.path.join(prefix, installations.ENVS)):
+        if os.path.isdir(folder):
+            names = [name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+            return [os.path.join(prefix, installations.ENVS, name) for name in names]
+    return []
 
 
-def _leave_adopted(prefix: str, installation: Mapping[str, Any]) -> List[str]:
-    installation_settings.remove(prefix, installation)
-    _forget(prefix)
-    return [prefix] if os.path.isdir(prefix) else []
-
-
-def _forget(path: str) -> None:
-    """Take condafleet's receipt out of an installation that it did not make."""
-    if not (receipt.read(path) or {}).get("sha256"):
-        files.remove_quietly(os.path.join(path, receipt.RECEIPT))
+def _remove_links(prefix: str) -> None:
+    """The links in the place of former installations."""
+    for name in installations.list_names(prefix):
+        path = os.path.join(installations.folder(prefix), name)
+        if os.path.islink(path):
+            os.unlink(path)
 
 
 def _give_back(prefix: str, installation: Mapping[str, Any]) -> None:
     """The oldest installation that was made by hand comes back to where it stood; else PREFIX itself goes."""
-    by_hand = [version["path"] for version in installation["versions"] if _by_hand(version["name"])]
-    if installation["place"] not in ("link", "broken"):
-        return
+    by_hand = [version["path"] for version in installation["versions"] if installations.is_adopted(version["name"])]
     if not by_hand:
         os.unlink(prefix)
         return
     shared = installations.envs_folder(prefix)
+    own = os.path.join(by_hand[0], installations.ENVS)
     if os.path.islink(shared):
         os.unlink(shared)
+    elif holds_environments(shared) and not has_environments(by_hand[0]):
+        # Made since: from now on they are those of the installation that comes back.
+        if os.path.isdir(own):
+            shutil.rmtree(own)
+        os.rename(shared, own)
     swap(prefix, by_hand[0])
     os.unlink(by_hand[0])
     installation_settings.remove(prefix, installation)
     _forget(prefix)
 
 
-def _settle(prefix: str, removed: List[str], left: List[str]) -> None:
+def _forget(prefix: str) -> None:
+    """Take condafleet's receipt out of an installation that it did not make."""
+    if not (receipt.read(prefix) or {}).get("sha256"):
+        files.remove_quietly(os.path.join(prefix, receipt.RECEIPT))
+
+
+def _keep_the_way(prefix: str, removed: List[str], left: List[str]) -> None:
     """Users' environments have the path of the installation that they were made with: that path has to lead to them."""
     home = installations.folder(prefix)
-    for name in installations.list_names(prefix):
-        path = os.path.join(home, name)
-        if os.path.islink(path):
-            os.unlink(path)
-    if not left or os.path.lexists(prefix):
-        return
-    for path in removed:
-        os.mkdir(path, 0o755)
+    shared = installations.envs_folder(prefix)
+    needed = [path for path in removed if any(_made_with(environment, path) for environment in left)]
+    if not os.path.lexists(prefix):
+        # Nothing else leads to them from PREFIX.
+        needed = removed if left else []
+    for path in needed:
+        os.mkdir(path)
+        os.chmod(path, 0o755)  # noqa: S103 - users pass through it
         os.symlink(os.path.join("..", installations.ENVS), os.path.join(path, installations.ENVS))
-    os.symlink(os.path.join(os.path.basename(home), os.path.basename(removed[-1])), prefix)
+    if needed and not os.path.lexists(shared):
+        os.symlink(os.path.join("..", os.path.basename(prefix), installations.ENVS), shared)
+    if needed and not os.path.lexists(prefix):
+        os.symlink(os.path.join(os.path.basename(home), os.path.basename(needed[-1])), prefix)
+
+
+def _made_with(environment: str, installation: str) -> bool:
+    """Whether an environment's own history names this installation's path: conda notes the command that made it."""
+    history = files.read_bytes(os.path.join(environment, "conda-meta", "history")) or b""
+    return (installation + "/").encode("utf-8") in history
 
 
 def _remove_notes(home: str) -> None:
-    """What condafleet and conda note for themselves in PREFIX.d. The lock goes last: who waits for it finds no work."""
-    files.remove_quietly(os.path.join(home, installations.ENVS, ".conda_envs_dir_test"))
+    """What condafleet and conda note for themselves in PREFIX.d. The lock goes last."""
+    shared = os.path.join(home, installations.ENVS)
+    if os.path.isdir(shared) and not os.path.islink(shared):
+        files.remove_quietly(os.path.join(shared, ".conda_envs_dir_test"))
+        with contextlib.suppress(OSError):
+            os.rmdir(shared)
     for name in ("jobs", "progress"):
         shutil.rmtree(os.path.join(home, name), ignore_errors=True)
     files.remove_quietly(os.path.join(home, "lock"))
-
-
-def _remove_home(home: str) -> None:
-    """PREFIX.d itself; where anybody put anything there, that stays, and so does the folder."""
-    shared = os.path.join(home, installations.ENVS)
-    for name in os.listdir(shared) if os.path.isdir(shared) and not os.path.islink(shared) else []:
-        files.remove_quietly(os.path.join(shared, name))
-    with contextlib.suppress(OSError):
-        os.rmdir(shared)
-    with contextlib.suppress(OSError):
-        os.rmdir(home)

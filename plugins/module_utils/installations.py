@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import receipt
 
 ADOPTED = "adopted"
 ENVS = "envs"
+DOOMED = ".removing-"
 
 _NAME = re.compile(r"(?P<label>[A-Za-z][\w.+-]*?)-(?P<serial>[1-9][0-9]*)")
 # What lies in PREFIX.d beside installations.
@@ -57,13 +59,43 @@ def list_names(prefix: str) -> List[str]:
 
 
 def observe_versions(prefix: str) -> List[Dict[str, Any]]:
-    """[{name, path, receipt}] of what lies in PREFIX.d; without a receipt it is unfinished, or was made by hand."""
+    """[{name, path, receipt, stub}] of what lies in PREFIX.d.
+
+    Without a receipt it is unfinished or was made by hand; or it is a stub, which holds nothing but the way to the
+    environments: an uninstallation leaves it where users' environments name its path.
+    """
     found = []
     for name in list_names(prefix):
         path = os.path.join(folder(prefix), name)
         if os.path.isdir(path) and not os.path.islink(path):
-            found.append({"name": name, "path": path, "receipt": receipt.read(path)})
+            found.append({"name": name, "path": path, "receipt": receipt.read(path), "stub": is_stub(path)})
     return found
+
+
+def is_stub(path: str) -> bool:
+    return os.listdir(path) == [ENVS] and os.path.islink(os.path.join(path, ENVS))
+
+
+def is_adopted(name: str) -> bool:
+    return name.startswith(ADOPTED + "-")
+
+
+def list_doomed(prefix: str) -> List[str]:
+    """What was being removed when somebody cut that short."""
+    try:
+        found = os.listdir(folder(prefix))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in found if name.startswith(DOOMED))
+
+
+def set_aside(path: str) -> str:
+    """Give what is to be removed a name under which nobody takes it for whole; its new path."""
+    doomed = os.path.join(os.path.dirname(path), DOOMED + os.path.basename(path))
+    if os.path.lexists(doomed):
+        shutil.rmtree(doomed)
+    os.rename(path, doomed)
+    return doomed
 
 
 def place_of(prefix: str) -> Dict[str, Any]:

@@ -7,8 +7,9 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import installation_settings
-from ansible_collections.condafleet.core.plugins.module_utils.catalog import sort_key
+from ansible_collections.condafleet.core.plugins.module_utils.catalog import distribution_of, sort_key
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
+from ansible_collections.condafleet.core.plugins.module_utils.installations import is_adopted
 
 Change = Dict[str, Any]
 
@@ -70,8 +71,7 @@ def by_hand(installation: Mapping[str, Any]) -> Tuple[Optional[str], Optional[st
     info = installation.get("installer") or {}
     name, version = info.get("name"), info.get("version")
     if name and version:
-        distribution = str(name).rstrip("3").lower()
-        return ("embedded" if distribution == "condafleet" else distribution), str(version)
+        return distribution_of(str(name)), str(version)
     return None, installation.get("conda_version")
 
 
@@ -112,10 +112,22 @@ def refuse_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]
             "Accepted: a path where nothing is, an empty folder, or a conda installation. "
             "Next: choose another miniconda_prefix, or move that folder away. Nothing was changed."
         )
+    made_for = (installation.get("receipt") or {}).get("architecture")
+    if state == "present" and made_for and made_for != node["architecture"]:
+        return (
+            f"miniconda_prefix: {prefix} is not accepted. It holds an installation for {made_for}, and this node's "
+            f"architecture is {node['architecture']}. Accepted: a path of its own for each architecture that shares a "
+            "file system. Next: declare one for this node's group. Nothing was changed."
+        )
     action = decide(observed, declared)
     if action == NONE:
         return None
     found = describe_found(installation)
+    if installation.get("mounted"):
+        return (
+            f"miniconda_prefix: {prefix} is not accepted. A file system is mounted there, so that a link can't take "
+            f"its place. Accepted: a folder below it. Next: declare one, such as {prefix}/conda. Nothing was changed."
+        )
     if installation.get("place") == "foreign":
         return (
             f"miniconda_prefix: {prefix} is not accepted. It is a link that condafleet did not make, to an "
@@ -180,6 +192,9 @@ def plan_installation(observed: Mapping[str, Any], declared: Mapping[str, Any]) 
     if action in (INSTALL, FINISH):
         # What is new has owner, group and mode from the start.
         return changes
+    if not (installation.get("receipt") or {}).get("sha256"):
+        # Adopted as it is: whose it was, it stays.
+        return changes
     for what in ("owner", "group"):
         # Only the superuser may give files away.
         if declared.get(what) and installation["superuser"] and installation[what] != declared[what]:
@@ -197,9 +212,12 @@ def plan_removal(installation: Mapping[str, Any], purge: bool) -> List[Change]:
         return [
             {"what": "installation", "action": "remove", "before": describe_found(installation), "after": "nothing"}
         ]
-    # Where PREFIX leads somewhere, what has no receipt is what users' environments need (see installation_removal).
-    settled = installation.get("place") == "link"
-    left = [version["name"] for version in installation.get("versions") or [] if version["receipt"] or not settled]
+    left = [
+        version["name"]
+        for version in installation.get("versions") or []
+        if not version["stub"] and not is_adopted(version["name"])
+    ]
+    left += installation.get("removing") or []
     if installation.get("receipt") or left:
         before = ", ".join(left) or "condafleet's settings in an installation made by hand"
         return [_removal(before)]

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
-import pwd
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -21,22 +19,20 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     receipt,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.dependants import dependants_of, describe
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.installation_collect import collect, remove_unfinished
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
-from ansible_collections.condafleet.core.plugins.module_utils.installation_place import (
-    has_environments,
-    put_in_place,
-    share_envs,
-)
+from ansible_collections.condafleet.core.plugins.module_utils.installation_owner import set_ownership
+from ansible_collections.condafleet.core.plugins.module_utils.installation_place import put_in_place, share_envs
 from ansible_collections.condafleet.core.plugins.module_utils.installer_program import prove, run_installer
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.pin import python_pin_files, write_files
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock, progress_file
-from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
 Observe = Callable[[], Dict[str, Any]]
+
+FETCH_SECONDS = 3600
 
 
 @dataclass
@@ -59,16 +55,24 @@ def carry_out(observe: Observe, declared: Mapping[str, Any], secrets: Optional[M
     prefix = declared["prefix"]
     home = installations.folder(prefix)
     make_home(home)
-    with node_lock(home, "installation of %s" % prefix, declared["timeout"], variable="miniconda_timeout"):
+    progress = Progress(progress_file(home, declared["job"])) if declared.get("job") else Progress(None)
+
+    def waiting(holder: str) -> None:
+        progress("wait", 0, None, "", "for " + holder)
+
+    # Whoever holds the lock may have to fetch the installer first, as this one would.
+    limit = declared["timeout"] + FETCH_SECONDS
+    with node_lock(home, "installation of %s" % prefix, limit, variable="miniconda_timeout", waiting=waiting):
         observed = observe()
         outcome = Outcome(installer.plan_installation(observed, declared))
         kinds = {change["what"] for change in outcome.changes}
         if "installation" in kinds:
-            replace(observed, declared, secrets or {}, outcome)
+            replace(observed, declared, secrets or {}, outcome, progress)
         elif outcome.changes:
             own = installations.own_folder(prefix)
             outcome.kept += installation_settings.carry_out(own, observed["installation"], declared)
-            set_ownership(own, declared, whole=bool(kinds & {"owner", "group"}))
+            if (observed["installation"]["receipt"] or {}).get("sha256"):
+                set_ownership(own, declared, whole=bool(kinds & {"owner", "group"}))
     return outcome
 
 
@@ -80,29 +84,35 @@ def make_home(home: str) -> None:
 
 
 def replace(
-    observed: Mapping[str, Any], declared: Mapping[str, Any], secrets: Mapping[str, Any], outcome: Outcome
+    observed: Mapping[str, Any],
+    declared: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    outcome: Outcome,
+    progress: Progress,
 ) -> None:
     """A new installation (or a whole one that is there already) takes the place of what stands at the prefix."""
     prefix, installation = declared["prefix"], observed["installation"]
     check_nobody_works_in(prefix, installation)
     architecture = observed["node"]["architecture"]
-    progress = Progress(progress_file(installations.folder(prefix), declared.get("job")))
     action = installer.decide(observed, declared)
     name = None if action == installer.REPAIR else installer.reusable(installation, declared, architecture)
     if name and is_damaged(damaged_files(os.path.join(installations.folder(prefix), name))):
         name = None
+    envs = installations.envs_folder(prefix)
+    new_envs = not os.path.lexists(envs)
     if name is None:
-        remove_unfinished(prefix, installation)
         name = make(prefix, installer.choose(declared["installers"], architecture) or {}, declared, secrets, progress)
     path = os.path.join(installations.folder(prefix), name)
     outcome.kept += installation_settings.carry_out(path, observe_installation(path), declared)
-    set_ownership(path, declared, whole=True)
+    set_ownership(path, declared, whole=True, new_envs=new_envs and not os.path.islink(envs))
     if action == installer.REPAIR:
         receipt.note(installations.own_folder(prefix), damaged=now())
     progress("switch", 0, None, "", name)
     aside = put_in_place(prefix, name)
     if aside:
-        outcome.kept += settle_aside(aside, installation)
+        # Whoever made it: what stood at PREFIX is never thrown away.
+        outcome.kept.append(aside)
+    remove_unfinished(prefix, name)
     outcome.notes += collect(prefix, declared["keep"], name)
 
 
@@ -148,6 +158,7 @@ def make(
             "url": download.mask(source),
             "sha256": entry["sha256"],
             "conda": conda,
+            "architecture": os.uname().machine,
             "installed": now(),
             # The installer may bring one; it is no user's.
             "condarc_sha256": installers_condarc(path),
@@ -192,7 +203,10 @@ def obtain(
 
 
 def check_nobody_works_in(prefix: str, installation: Mapping[str, Any]) -> None:
-    """A folder at PREFIX has no version of its own to stay on: what runs from it would find other files suddenly."""
+    """FleetError where processes run from a folder that has to be replaced.
+
+    It has no version of its own that they could stay on: they would find other files suddenly.
+    """
     if installation.get("place") != "folder" or installation["state"] == "absent":
         return
     apart = [os.path.join(prefix, name) for name in ("envs", "pkgs")]
@@ -204,125 +218,6 @@ def check_nobody_works_in(prefix: str, installation: Mapping[str, Any]) -> None:
             f"{', '.join(str(pid) for pid in busy[:10])}. It was made by hand, so they can't be left on the old one. "
             "Next: wait until they end, or end them, and run again. Nothing was changed."
         )
-
-
-def remove_unfinished(prefix: str, installation: Mapping[str, Any]) -> None:
-    """What an installer that was cut short has left in PREFIX.d; nobody uses that."""
-    for version in installation.get("versions") or []:
-        unfinished = _collectable(version["name"]) and not version["receipt"] and not is_stub(version["path"])
-        if unfinished and not users_of(version["path"]):
-            remove(version["path"])
-
-
-def settle_aside(aside: str, installation: Mapping[str, Any]) -> List[str]:
-    """What stood at PREFIX and was replaced is kept; only what no installer had finished is not worth that."""
-    if installation["state"] == "unfinished" and not has_environments(aside):
-        remove(aside)
-        return []
-    return [aside]
-
-
-def collect(prefix: str, keep: int, current: str) -> List[str]:
-    """Remove condafleet's oldest installations beyond `keep`, but nothing that a process uses or users built on.
-
-    A link to the current one stays in a former one's place: users' settings, environments and kernels name its path.
-    On a shared file system other nodes' processes can't be seen, so everything stays. Returns what stayed, and why.
-    """
-    for version in installations.observe_versions(prefix):
-        # Left by an uninstallation, for users' environments: from now on they find a whole installation there.
-        if is_stub(version["path"]):
-            remove(version["path"])
-            _lead_to_current(prefix, version["path"])
-    if is_shared(installations.folder(prefix)):
-        return []
-    notes = []
-    former = [
-        version
-        for version in installations.observe_versions(prefix)
-        if version["name"] != current and (version["receipt"] or {}).get("sha256") and _collectable(version["name"])
-    ]
-    former.sort(key=lambda version: version["receipt"].get("installed") or "")
-    for version in former[: max(0, len(former) - (keep - 1))]:
-        busy, built = users_of(version["path"]), dependants_of(version["path"])
-        if busy or built:
-            why = describe(built) if built else "processes %s" % ", ".join(str(pid) for pid in busy[:5])
-            notes.append("%s is kept beyond miniconda_keep, since it is in use: %s." % (version["path"], why))
-            continue
-        remove(version["path"])
-        _lead_to_current(prefix, version["path"])
-    return notes
-
-
-def _lead_to_current(prefix: str, path: str) -> None:
-    os.symlink(os.path.join("..", os.path.basename(prefix)), path)
-
-
-def is_stub(path: str) -> bool:
-    """Whether nothing is there but the way to the shared environments."""
-    return os.listdir(path) == [installations.ENVS] and os.path.islink(os.path.join(path, installations.ENVS))
-
-
-def _collectable(name: str) -> bool:
-    return not name.startswith(installations.ADOPTED + "-")
-
-
-def remove(path: str) -> None:
-    """Remove a folder; its name goes first, so that half of it is never taken for whole."""
-    doomed = os.path.join(os.path.dirname(path), ".removing-" + os.path.basename(path))
-    if os.path.lexists(doomed):
-        shutil.rmtree(doomed)
-    os.rename(path, doomed)
-    shutil.rmtree(doomed)
-
-
-def set_ownership(path: str, declared: Mapping[str, Any], whole: bool) -> None:
-    """Owner and group of an installation (not of its environments, which may be users' own), and its folder's mode."""
-    shared = installations.envs_folder(declared["prefix"])
-    places = [path] + ([shared] if os.path.isdir(shared) and not os.path.islink(shared) else [])
-    if os.geteuid() == 0 and (declared.get("owner") or declared.get("group")):
-        owner = account("miniconda_owner", declared.get("owner"), pwd.getpwnam, "pw_uid")
-        group = account("miniconda_group", declared.get("group"), grp.getgrnam, "gr_gid")
-        if whole:
-            _chown_tree(path, owner, group)
-        for place in places:
-            os.chown(place, owner, group)
-        for name in os.listdir(path):
-            if name.startswith("."):
-                os.lchown(os.path.join(path, name), owner, group)
-    if declared.get("mode"):
-        for place in places:
-            os.chmod(place, int(declared["mode"], 8))
-
-
-def _chown_tree(prefix: str, owner: int, group: int) -> None:
-    for folder, folders, names in os.walk(prefix):
-        if folder == prefix and installations.ENVS in folders:
-            os.lchown(os.path.join(prefix, installations.ENVS), owner, group)
-            folders.remove(installations.ENVS)
-        for name in folders + names:
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            if owner not in (-1, status.st_uid) or group not in (-1, status.st_gid):
-                os.lchown(path, owner, group)
-
-
-def account(variable: str, name: Optional[str], lookup: Any, field: str) -> int:
-    """The number of an account; -1 where none is declared."""
-    if not name:
-        return -1
-    try:
-        return int(getattr(lookup(name), field))
-    except KeyError:
-        raise FleetError(
-            f"{variable}: {name} is not accepted. This node has no such account. Next: create it, or choose another."
-        ) from None
-
-
-def check_accounts(declared: Mapping[str, Any]) -> None:
-    """Say that an account is missing before anything is changed."""
-    if os.geteuid() == 0:
-        account("miniconda_owner", declared.get("owner"), pwd.getpwnam, "pw_uid")
-        account("miniconda_group", declared.get("group"), grp.getgrnam, "gr_gid")
 
 
 def scratch_parent() -> Optional[str]:

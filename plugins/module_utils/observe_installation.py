@@ -20,10 +20,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.installation_files
 
 # What installers leave from their first second on, and nothing else does.
 MARKS = frozenset(["_conda", "_conda.exe", "conda.exe", ".installer.info", "preconda.tar.gz", "pkgs.tar.bz2"])
-# What may stand beside these, or alone, in a prefix whose installer was stopped early.
-BESIDE = frozenset(
-    ["pkgs", "envs", "tmp", "install_tmp", ".condarc", ".condatmp", ".nonadmin", "LICENSE.txt", receipt.RECEIPT]
-)
 
 
 def observe_installation(prefix: str, with_files: bool = False) -> Dict[str, Any]:
@@ -39,7 +35,9 @@ def observe_installation(prefix: str, with_files: bool = False) -> Dict[str, Any
         "prefix": prefix,
         "state": state,
         **place,
+        "mounted": os.path.ismount(prefix),
         "versions": installations.observe_versions(prefix),
+        "removing": installations.list_doomed(prefix),
         "missing": missing,
         "conda_version": _version_of("conda", records),
         "python_version": _version_of("python", records),
@@ -67,7 +65,7 @@ def _state(prefix: str, names: Optional[List[str]], records: List[str], missing:
     if os.path.exists(history) and os.path.getsize(history) and not _version_of("conda", records):
         # conda finished its work here, and it was not an installation: an environment. -u would overwrite it.
         return "foreign"
-    if "conda-meta" in names or MARKS.intersection(names) or BESIDE.issuperset(names):
+    if "conda-meta" in names or MARKS.intersection(names):
         return "unfinished"
     return "foreign"
 

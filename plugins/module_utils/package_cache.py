@@ -12,9 +12,14 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 from ansible_collections.condafleet.core.plugins.module_utils import download, files, origins
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.generations import list_names, parse_name
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 
+# In ROOT: all that is removed below it at an uninstallation is condafleet's.
+MARKER = ".condafleet-root.json"
+# What may be written there before anything else.
+FIRST = frozenset(["jobs", "progress", "lock", "modulefiles"])
 # Folders that only root (or the one user whose ROOT this is) may look into: what lies there gets linked.
 PRIVATE = ("pkgs", "wheels", "uv-cache", "tools")
 OPEN = ("generations", "progress")
@@ -27,8 +32,7 @@ UNPACKED = 4
 
 def ensure_root(root: str) -> bool:
     """The folders below ROOT with their modes; True where something had to be done."""
-    changed = False
-    refuse_foreign_root(root)
+    changed = mark_root(root)
     for name, mode in [("", 0o755)] + [(name, 0o755) for name in OPEN] + [(name, 0o700) for name in PRIVATE]:
         path = os.path.join(root, name) if name else root
         if not os.path.isdir(path):
@@ -44,6 +48,37 @@ def ensure_root(root: str) -> bool:
             os.chmod(path, mode)
             changed = True
     return changed
+
+
+def mark_root(root: str) -> bool:
+    """Make ROOT and mark it as condafleet's, so that a removal knows what it may remove; True where that was new."""
+    refuse_foreign_root(root)
+    marker = os.path.join(root, MARKER)
+    if os.path.exists(marker):
+        return False
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError as error:
+        raise FleetError(
+            "environments_root: %s can't be made: %s. Next: choose a folder that can be written, or run with "
+            "become: true." % (root, error.strerror)
+        ) from error
+    others = sorted(set(os.listdir(root)) - FIRST)
+    if others and not is_root(root):
+        raise FleetError(
+            "environments_root: %s is not accepted. It holds what condafleet did not put there (%s). Accepted: a "
+            "folder of condafleet's own, or none yet. Next: choose another, such as %s/condafleet. Nothing was changed."
+            % (root, ", ".join(others[:5]), root)
+        )
+    files.write_json(marker, {"schema_version": 1, "made_by": "condafleet"})
+    return True
+
+
+def is_root(root: str) -> bool:
+    """Whether a folder is condafleet's: marked, or with generations in it, as before there was a marker."""
+    if os.path.exists(os.path.join(root, MARKER)):
+        return True
+    return any(parse_name(name) for name in list_names(root))
 
 
 def refuse_foreign_root(root: str) -> None:

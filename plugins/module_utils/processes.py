@@ -10,9 +10,10 @@ from typing import List, Sequence
 def users_of(folder: str, apart: Sequence[str] = (), proc: str = "/proc") -> List[int]:
     """The processes whose program, working folder, root or mapped files lie below `folder`, as far as they can be seen.
 
-    What lies below one of `apart` does not count.
+    What lies below one of `apart` does not count. The kernel tells real paths, so links on the way are resolved here.
     Their environment is not looked at: it holds the link's path, and accuses the wrong generation after a switch.
     """
+    folder, apart = os.path.realpath(folder), [os.path.realpath(one) for one in apart]
     found = []
     for name in os.listdir(proc):
         if name.isdigit() and _uses(os.path.join(proc, name), folder, apart):
@@ -48,7 +49,10 @@ def _was_called(process: str, folder: str, apart: Sequence[str]) -> bool:
             program = os.fsdecode(stream.read().split(b"\0")[0])
     except OSError:
         return False
-    return program.startswith("/") and _inside(os.path.realpath(program), folder, apart)
+    if program.startswith("/"):
+        return _inside(os.path.realpath(program), folder, apart)
+    # After an activation a command has no path. Root has to be careful with others' jobs that it can't look into.
+    return os.geteuid() == 0 and program.startswith("python")
 
 
 def _inside(path: str, folder: str, apart: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import clock, files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -63,32 +63,56 @@ def progress_file(root: str, job: Optional[str]) -> Optional[str]:
 
 @contextlib.contextmanager
 def node_lock(
-    root: str, what: str, timeout: float = 60.0, pause: float = 0.5, variable: str = "environments_root"
+    root: str,
+    what: str,
+    timeout: float = 60.0,
+    pause: float = 0.5,
+    variable: str = "environments_root",
+    waiting: Optional[Callable[[str], None]] = None,
 ) -> Iterator[None]:
     """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holder ends.
 
-    `variable` is the one that an error names.
+    `variable` is the one that an error names; `waiting` hears who holds it meanwhile.
     """
     path = os.path.join(root, "lock")
-    # Not even readable by others: whoever can open it could hold it for ever.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + timeout
+    while True:
+        descriptor = _take(path)
+        if descriptor is not None:
+            break
+        if time.monotonic() >= deadline:
+            raise FleetError(_held(variable, path, timeout))
+        if waiting:
+            waiting(_holder(path))
+        time.sleep(pause)
     try:
-        os.fchmod(descriptor, 0o600)
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise FleetError(_held(variable, path, timeout)) from None
-                time.sleep(pause)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": clock.now(), "what": what}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode("utf-8"), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _take(path: str) -> Optional[int]:
+    """The open lock file, locked; None where another holds it, or has removed it since it was opened."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    # Not even readable by others: whoever can open it could hold it for ever.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(descriptor, 0o600)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _holder(path: str) -> str:
+    holder = files.read_json(path, {})
+    return "process %s on %s (%s)" % (holder.get("pid", "?"), holder.get("host", "?"), holder.get("what", "?"))
 
 
 def _held(variable: str, path: str, timeout: float) -> str:

@@ -196,12 +196,16 @@ pending:
   type: dict
 """
 
+import os
 import posixpath
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils import installation_removal
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
+from ansible_collections.condafleet.core.plugins.module_utils.installation_owner import check_accounts
+from ansible_collections.condafleet.core.plugins.module_utils.installations import folder
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     NONE,
     choose,
@@ -212,9 +216,11 @@ from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     render_diff,
     reusable,
 )
-from ansible_collections.condafleet.core.plugins.module_utils.installer_run import carry_out, check_accounts
+from ansible_collections.condafleet.core.plugins.module_utils.installer_run import carry_out, check_nobody_works_in
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
+from ansible_collections.condafleet.core.plugins.module_utils.paths import check_prefix
+from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
 
 def declared_of(params: dict) -> dict:
@@ -245,8 +251,10 @@ def declared_of(params: dict) -> dict:
 
 
 def run(module: AnsibleModule) -> dict:
-    declared = declared_of(module.params)
+    declared = declared_of({**module.params, "prefix": check_prefix("miniconda_prefix", module.params["prefix"])})
     prefix = declared["prefix"]
+    if declared["state"] == "absent" and is_shared(prefix):
+        module.warn("%s lies on a file system that other nodes may share: it goes for them too." % prefix)
 
     def observe() -> dict:
         with_files = bool(declared["repair"]) and declared["state"] == "present"
@@ -256,8 +264,8 @@ def run(module: AnsibleModule) -> dict:
     refusal = refuse_installation(observed, declared)
     if refusal:
         raise FleetError(refusal)
-    check_accounts(declared)
     changes = plan_installation(observed, declared)
+    check_before(observed, declared, changes)
     result = {
         "prefix": prefix,
         "version_wanted": declared["version"],
@@ -272,7 +280,8 @@ def run(module: AnsibleModule) -> dict:
         if pending and not declared["job"]:
             result.update(changed=False, pending=pending)
         elif declared["state"] == "absent":
-            result["left"] = installation_removal.carry_out(observe, declared)
+            removed = installation_removal.carry_out(observe, declared)
+            result.update(told(prefix, removed.changes), left=removed.left)
             after = observe()["installation"]
         else:
             # Where another node was quicker, on a file system that they share, less was changed than planned.
@@ -282,6 +291,17 @@ def run(module: AnsibleModule) -> dict:
                 module.warn(note)
             after = check_done(observe(), declared)
     return {**result, "installation": after, "version_found": found_version(after)}
+
+
+def check_before(observed: dict, declared: dict, changes: list) -> None:
+    """What a real run would stop at stops a rehearsal too."""
+    if declared["state"] == "absent":
+        if changes:
+            installation_removal.check_unused(declared["prefix"], observed["installation"], declared["purge"])
+    else:
+        check_accounts(declared)
+        if any(change["what"] == "installation" for change in changes):
+            check_nobody_works_in(declared["prefix"], observed["installation"])
 
 
 def told(prefix: str, changes: list) -> dict:
@@ -299,7 +319,8 @@ def pending_installer(observed: dict, declared: dict, changes: list) -> object:
     architecture = observed["node"]["architecture"]
     if declared["state"] == "absent" or decide(observed, declared) == NONE:
         return None
-    if not declared["repair"] and reusable(observed["installation"], declared, architecture):
+    name = None if declared["repair"] else reusable(observed["installation"], declared, architecture)
+    if name and not is_damaged(damaged_files(os.path.join(folder(declared["prefix"]), name))):
         return None
     entry = choose(declared["installers"], architecture) or {}
     return {key: entry.get(key) for key in ("filename", "sha256", "size", "version", "distribution", "sources")}

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.package_cache import ensure_root
 from ansible_collections.condafleet.core.plugins.modules import environments_removal
 
 Capture = pytest.CaptureFixture[str]
@@ -56,6 +58,17 @@ def test_what_others_keep_below_the_root_is_told_and_left(root: Path, capsys: Ca
     (root / "thesis.tex").write_text("all of it")
     assert run(root, capsys)["left"] == [f"{root}/thesis.tex"]
     assert paths(root) == ["thesis.tex"]
+
+
+def test_a_folder_that_is_not_condafleet_s_is_left_alone(tmp_path: Path, capsys: Capture) -> None:
+    for name in ("datasets/imagenet/train.tar", "tools/theirs", "pkgs/mine.conda"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).touch()
+    before = paths(tmp_path)
+    assert run(tmp_path / "data", capsys)["changed"] is False
+    assert paths(tmp_path) == before
+    with pytest.raises(FleetError, match=r"It holds what condafleet did not put there \(datasets, pkgs, tools\)"):
+        ensure_root(str(tmp_path / "data"))
 
 
 def test_a_generation_in_use_stops_it_all(root: Path, capsys: Capture) -> None:

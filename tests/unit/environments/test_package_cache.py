@@ -65,7 +65,7 @@ def unpack(root: Path, of: Package, content: str = "print()\n") -> Path:
 
 
 def test_users_see_generations_and_nothing_of_the_cache(root: Path) -> None:
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in root.iterdir()}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in root.iterdir() if path.is_dir()}
     assert modes == {
         "generations": 0o755, "progress": 0o755, "pkgs": 0o700, "wheels": 0o700, "uv-cache": 0o700, "tools": 0o700,
     }  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.condafleet.core.plugins.module_utils import installation_place, installation_removal
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     compare,
     plan_installation,
@@ -140,18 +141,29 @@ def test_the_installer_sees_no_user_s_settings_and_an_open_umask(
     assert not (case.top / "home").exists()
 
 
-@pytest.mark.parametrize("content", [[], ["conda-meta/history", "pkgs/x", "_conda"], ["pkgs/half.conda"]])
-def test_an_empty_folder_and_an_unfinished_installation_give_way_to_a_whole_one(
-    case: Case, capsys: Capture, content: list[str]
-) -> None:
+def test_an_empty_folder_gives_way(case: Case, capsys: Capture) -> None:
     case.prefix.mkdir()
-    for name in content:
-        (case.prefix / name).parent.mkdir(exist_ok=True)
-        (case.prefix / name).touch()
-    assert observe_installation(str(case.prefix))["state"] == ("unfinished" if content else "absent")
+    assert observe_installation(str(case.prefix))["state"] == "absent"
     assert case.run(capsys)["installation"]["state"] == "present"
-    assert case.prefix.is_symlink()
     assert case.names() == ["fake-24.7.1-0-1"]
+
+
+def test_what_an_installer_left_unfinished_gives_way_and_is_kept(case: Case, capsys: Capture) -> None:
+    # Nobody knows what else lies there.
+    for name in ("conda-meta/history", "pkgs/x", "_conda", "notebooks/thesis.ipynb"):
+        (case.prefix / name).parent.mkdir(parents=True, exist_ok=True)
+        (case.prefix / name).touch()
+    assert observe_installation(str(case.prefix))["state"] == "unfinished"
+    result = case.run(capsys)
+    assert (result["action"], result["kept"]) == ("finish", [f"{case.prefix}.d/adopted-1"])
+    assert case.names() == ["adopted-1", "fake-24.7.1-0-1"]
+    assert (case.top / "miniconda3.d/adopted-1/notebooks/thesis.ipynb").exists()
+
+
+def test_a_folder_that_only_looks_like_part_of_one_is_refused(case: Case, capsys: Capture) -> None:
+    (case.prefix / "pkgs").mkdir(parents=True)
+    (case.prefix / "pkgs" / "thesis.tex").touch()
+    assert "is no conda installation" in case.run(capsys)["msg"]
 
 
 def test_an_unfinished_installation_that_holds_environments_is_kept_beside_the_new_one(
@@ -257,8 +269,10 @@ def test_what_lies_beside_an_adopted_installation_is_left_alone(case: Case, caps
     by_hand(case)
     beside = case.top / "envs"
     beside.mkdir(mode=0o700)
-    assert case.run(capsys, newest=True, mode="0750")["changes"] == ["mode"]
-    assert stat.S_IMODE(case.prefix.stat().st_mode) == 0o750
+    former = stat.S_IMODE(case.prefix.stat().st_mode)
+    # Nor is the owner or the mode of what was adopted changed, only its condarc.
+    assert case.run(capsys, newest=True, mode="0700", condarc=condarc("a"))["changes"] == ["condarc"]
+    assert stat.S_IMODE(case.prefix.stat().st_mode) == former
     assert stat.S_IMODE(beside.stat().st_mode) == 0o700
 
 
@@ -440,6 +454,96 @@ def test_the_owner_is_kept_without_what_is_in_envs(case: Case, capsys: Capture) 
     assert "miniconda_owner: nobodyhere is not accepted" in case.run(capsys, owner="nobodyhere")["msg"]
 
 
+def test_a_process_is_seen_where_a_folder_on_the_way_is_a_link(case: Case, capsys: Capture) -> None:
+    (case.top / "real").mkdir()
+    (case.top / "opt").symlink_to(case.top / "real")
+    prefix = case.top / "opt" / "mini"
+    case.run(capsys, prefix=str(prefix))
+    with subprocess.Popen(["sleep", "60"], cwd=prefix / "bin") as sleeper:
+        for check in (True, False):
+            refused = case.run(capsys, check=check, prefix=str(prefix), state="absent")
+            assert f"while processes use {prefix}: {sleeper.pid}" in refused["msg"]
+        sleeper.terminate()
+
+
+def test_an_exchange_that_was_cut_short_is_made_good(
+    case: Case, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand(case)
+
+    def cut(one: str, other: str) -> None:
+        raise OSError(5, "Input/output error", one)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(installation_place, "swap", cut)
+        assert "Input/output error" in case.run(capsys)["msg"]
+    assert case.run(capsys)["kept"] == [f"{case.prefix}.d/adopted-1"]
+    assert (case.prefix / "envs/mine/conda-meta").is_dir()
+
+
+def test_a_removal_that_was_cut_short_is_finished_by_the_next(
+    case: Case, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.run(capsys)
+    made_with = case.prefix.resolve() / "envs/mine"
+    made_with.mkdir()
+
+    def cut(path: str) -> None:
+        raise OSError(5, "Input/output error", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(installation_removal.shutil, "rmtree", cut)
+        assert "Input/output error" in case.run(capsys, state="absent")["msg"]
+    # Users have lost nothing meanwhile.
+    assert made_with.is_dir()
+    assert (case.prefix / "envs/mine").is_dir()
+    assert case.run(capsys, state="absent")["changed"]
+    assert [path.name for path in (case.top / "miniconda3.d").iterdir() if path.name.startswith(".")] == []
+    assert made_with.is_dir()
+    assert case.run(capsys, state="absent")["changed"] is False
+
+
+def test_environments_made_since_stay_where_what_was_made_by_hand_comes_back(case: Case, capsys: Capture) -> None:
+    by_hand(case)
+    case.run(capsys)
+    made_with = case.prefix.resolve() / "envs/since"
+    (made_with / "conda-meta").mkdir(parents=True)
+    (made_with / "conda-meta/history").write_text(f"# cmd: {case.prefix.resolve()}/bin/conda create -n since\n")
+    removed = case.run(capsys, state="absent")
+    assert removed["left"] == [str(case.prefix), f"{case.prefix}/envs/mine", f"{case.prefix}/envs/since"]
+    assert not case.prefix.is_symlink()
+    # The path that is written into its scripts still leads to it.
+    assert (made_with / "conda-meta/history").samefile(case.prefix / "envs/since/conda-meta/history")
+    assert case.run(capsys, state="absent")["changed"] is False
+
+
+def test_purge_leaves_the_environments_of_what_was_made_by_hand(case: Case, capsys: Capture) -> None:
+    by_hand(case)
+    case.run(capsys)
+    case.run(capsys, state="absent", purge=True)
+    assert (case.prefix / "envs/mine/conda-meta").is_dir()
+
+
+def test_an_installation_without_its_receipt_is_not_removed_before_there_is_another(
+    case: Case, capsys: Capture
+) -> None:
+    case.run(capsys)
+    (case.prefix / ".condafleet-installation.json").unlink()
+    case.installer("exit 1", version="24.9.0-0")
+    assert case.run(capsys)["failed"]
+    assert (case.prefix / "bin/conda").exists()
+
+
+def test_an_adopted_installation_is_left_as_it_was(case: Case, capsys: Capture) -> None:
+    by_hand(case)
+    before = sorted(str(path) for path in case.top.rglob("*"))
+    case.run(capsys, newest=True, condarc=condarc("a"))
+    removed = case.run(capsys, state="absent")
+    assert removed["left"] == [str(case.prefix), f"{case.prefix}/envs/mine"]
+    assert sorted(str(path) for path in case.top.rglob("*")) == before
+    assert case.run(capsys, state="absent")["changed"] is False
+
+
 NODE = {"architecture": "x86_64", "libc": "glibc", "glibc": "2.31"}
 ABSENT = {"state": "absent", "condarc": None, "owner": None, "group": None, "mode": None, "superuser": True}
 DECLARED = {
@@ -470,6 +574,15 @@ def test_a_node_that_cannot_have_it_is_told_why(node: dict[str, Any], told: str)
 def test_any_installer_serves_every_architecture() -> None:
     declared = {**DECLARED, "installers": {"any": {"sha256": "1" * 64}}}
     assert refuse_installation({"node": {**NODE, "architecture": "riscv64"}, "installation": ABSENT}, declared) is None
+
+
+def test_a_mount_point_and_another_architecture_are_refused() -> None:
+    mounted = {**ABSENT, "mounted": True}
+    message = refuse_installation({"node": {**NODE, "glibc": "2.36"}, "installation": mounted}, DECLARED)
+    assert "A file system is mounted there" in str(message)
+    other = {**ABSENT, "state": "present", "receipt": {"sha256": "1" * 64, "architecture": "aarch64"}}
+    message = refuse_installation({"node": NODE, "installation": other}, DECLARED)
+    assert "It holds an installation for aarch64, and this node's architecture is x86_64" in str(message)
 
 
 def test_owner_is_not_planned_where_nobody_could_change_it() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import installations, installer_run, receipt
+from ansible_collections.condafleet.core.plugins.module_utils import installation_collect, installations, receipt
 from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared, kind_of
 
 MODULE = Path(__file__).parents[3] / "plugins" / "modules" / "conda_installation.py"
@@ -93,9 +93,9 @@ def test_nothing_is_collected_where_others_may_use_it(tmp_path: Path, monkeypatc
     def left() -> list[Any]:
         return sorted(path.name for path in Path(installations.folder(prefix)).iterdir() if not path.is_symlink())
 
-    monkeypatch.setattr(installer_run, "is_shared", lambda path: True)
-    installer_run.collect(prefix, 1, "fake-3-1")
+    monkeypatch.setattr(installation_collect, "is_shared", lambda path: True)
+    installation_collect.collect(prefix, 1, "fake-3-1")
     assert left() == ["fake-1-1", "fake-2-1", "fake-3-1"]
-    monkeypatch.setattr(installer_run, "is_shared", lambda path: False)
-    installer_run.collect(prefix, 1, "fake-3-1")
+    monkeypatch.setattr(installation_collect, "is_shared", lambda path: False)
+    installation_collect.collect(prefix, 1, "fake-3-1")
     assert left() == ["fake-3-1"]

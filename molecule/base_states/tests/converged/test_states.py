@@ -32,10 +32,18 @@ def test_every_installation_works_and_is_whole(host: Host) -> None:
         assert [name for name in made if not host.file(f"{PREFIX}.d/{name}/bin/conda").exists] == []
 
 
-def test_what_nobody_had_finished_is_gone(host: Host, only: Only) -> None:
+def test_what_a_person_had_not_finished_lies_beside_the_new_one(host: Host, only: Only) -> None:
     only("bs-unfinished")
     assert host.check_output("ls /opt").split() == ["miniconda3", "miniconda3.d"]
-    assert host.check_output(f"ls {PREFIX}.d").split() == ["embedded-24.7.1-0-1", "envs", "jobs", "lock", "progress"]
+    names = ["adopted-1", "embedded-24.7.1-0-1", "envs", "jobs", "lock", "progress"]
+    assert host.check_output(f"ls {PREFIX}.d").split() == names
+    assert host.file(f"{PREFIX}.d/adopted-1/conda-meta/history").size == 0
+
+
+def test_what_condafleet_had_not_finished_is_gone(host: Host, only: Only) -> None:
+    only("bs-killed")
+    assert host.check_output(f"readlink {PREFIX}") == "miniconda3.d/embedded-24.7.1-0-2"
+    assert host.check_output(f"ls {PREFIX}.d").split() == ["embedded-24.7.1-0-2", "envs", "jobs", "lock", "progress"]
 
 
 def test_what_was_made_by_hand_is_adopted_and_kept(host: Host, only: Only) -> None:
