@@ -94,7 +94,11 @@ class Access:
     def _opener(self) -> urllib.request.OpenerDirector:
         proxies = _Proxies(self) if self.proxies else urllib.request.ProxyHandler()
         return urllib.request.build_opener(
-            proxies, urllib.request.HTTPSHandler(context=_context(self.ca)), _Redirects(self)
+            proxies,
+            urllib.request.HTTPSHandler(
+                context=_context(self.ca, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+            ),
+            _Redirects(self),
         )
 
 
@@ -126,7 +130,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 @functools.lru_cache(maxsize=4)
-def _context(ca: Optional[str]) -> ssl.SSLContext:
+def _context(ca: Optional[str], *_environment: Optional[str]) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca:
         context.load_verify_locations(cadata=ca)
