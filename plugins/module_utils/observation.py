@@ -13,6 +13,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree im
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
+from ansible_collections.condafleet.core.plugins.module_utils.package_cache import refuse_root
 
 SCHEMA_VERSION = 1
 
@@ -38,6 +39,7 @@ def observe(
     return {
         "schema_version": SCHEMA_VERSION,
         "node": observe_node([prefix, root]),
+        "root": {"refusal": refuse_root(root)},
         "installation": observe_installation(prefix, with_files),
         "environments": found,
         "generations": generations,

@@ -52,7 +52,9 @@ def ensure_root(root: str) -> bool:
 
 def mark_root(root: str) -> bool:
     """Make ROOT and mark it as condafleet's, so that a removal knows what it may remove; True where that was new."""
-    refuse_foreign_root(root)
+    refusal = refuse_root(root)
+    if refusal:
+        raise FleetError(refusal)
     marker = os.path.join(root, MARKER)
     if os.path.exists(marker):
         return False
@@ -63,13 +65,6 @@ def mark_root(root: str) -> bool:
             "environments_root: %s can't be made: %s. Next: choose a folder that can be written, or run with "
             "become: true." % (root, error.strerror)
         ) from error
-    others = sorted(set(os.listdir(root)) - FIRST)
-    if others and not is_root(root):
-        raise FleetError(
-            "environments_root: %s is not accepted. It holds what condafleet did not put there (%s). Accepted: a "
-            "folder of condafleet's own, or none yet. Next: choose another, such as %s/condafleet. Nothing was changed."
-            % (root, ", ".join(others[:5]), root)
-        )
     files.write_json(marker, {"schema_version": 1, "made_by": "condafleet"})
     return True
 
@@ -81,15 +76,26 @@ def is_root(root: str) -> bool:
     return any(parse_name(name) for name in list_names(root))
 
 
-def refuse_foreign_root(root: str) -> None:
-    """FleetError where ROOT is some user's: they could change what all others, and root, run from it."""
-    owner = os.stat(root).st_uid if os.path.isdir(root) else 0
+def refuse_root(root: str) -> Optional[str]:
+    """Why a folder can't be ROOT, in one message; None where it can. Reads names only."""
+    if not os.path.isdir(root):
+        return None
+    owner = os.stat(root).st_uid
     if owner not in (0, os.geteuid()):
-        raise FleetError(
+        # Some user's: that user could change what all others, and root, run from it.
+        return (
             "environments_root: %s belongs to user %d, who could change what others run from it. Accepted: a folder "
             "of root or of the user that Ansible works as, or none yet. Next: choose another, or run as that user. "
             "Nothing was changed." % (root, owner)
         )
+    others = sorted(set(os.listdir(root)) - FIRST)
+    if others and not is_root(root):
+        return (
+            "environments_root: %s is not accepted. It holds what condafleet did not put there (%s). Accepted: a "
+            "folder of condafleet's own, or none yet. Next: choose another, such as %s/condafleet. Nothing was changed."
+            % (root, ", ".join(others[:5]), root)
+        )
+    return None
 
 
 @contextlib.contextmanager

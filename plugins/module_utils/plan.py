@@ -54,6 +54,9 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     modulefiles: list[dict[str, Any]] = []
     if desired.get("environments"):
         part = desired["environments"]
+        refusal = (observed.get("root") or {}).get("refusal")
+        if refusal and part["declared"]:
+            blocked.append(refusal)
         environments = plan_environments(observed, part["declared"], part["targets"], part["locks"], part.get("target"))
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
         modulefiles = plan_modulefiles(observed.get("modulefiles"), bool(part.get("modulefiles")), environments)

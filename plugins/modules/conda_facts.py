@@ -100,6 +100,9 @@ conda:
           of C(versions) it leads to.
         - C(damage) names changed and missing files, with O(files); else it is null.
       type: dict
+    root:
+      description: C(refusal) says why the root folder can't be used, if so.
+      type: dict
     environments:
       description: For each name below C(envs), whether it is a link, a directory or broken, and the link's generation.
       type: dict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import ensure_root
+from ansible_collections.condafleet.core.plugins.module_utils.plan import plan
 from ansible_collections.condafleet.core.plugins.modules import environments_removal
 
 Capture = pytest.CaptureFixture[str]
@@ -67,8 +70,14 @@ def test_a_folder_that_is_not_condafleet_s_is_left_alone(tmp_path: Path, capsys:
     before = paths(tmp_path)
     assert run(tmp_path / "data", capsys)["changed"] is False
     assert paths(tmp_path) == before
-    with pytest.raises(FleetError, match=r"It holds what condafleet did not put there \(datasets, pkgs, tools\)"):
+    refused = r"It holds what condafleet did not put there \(datasets, pkgs, tools\)"
+    with pytest.raises(FleetError, match=refused):
         ensure_root(str(tmp_path / "data"))
+    # The plan says so before anything is changed.
+    observed = observe(str(tmp_path / "mini"), str(tmp_path / "data"))
+    declared = [{"name": "plain", "targets": ["linux-64-cpu"]}]
+    desired = {"environments": {"declared": declared, "targets": {}, "locks": {}}}
+    assert re.search(refused, " ".join(plan(observed, desired)["blocked"]))
 
 
 def test_a_generation_in_use_stops_it_all(root: Path, capsys: Capture) -> None:
