@@ -26,8 +26,8 @@ PREFIX = re.compile(
     rb"[\"'\s](/[^\"'\n]*?)/"
     rb"(?:etc/profile\.d/conda\.c?sh|etc/fish/conf\.d/conda\.fish|bin/(?:conda|activate)|condabin(?:/conda)?)[\"'\s:]"
 )
-# Before these, nothing has been done yet.
-IDLE = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*\Z")
+# Before these, nothing has been done yet. A `\r` has one place to match only: with two, a long file takes for ever.
+IDLE = re.compile(rb"(?:[ \t\r]*(?:#[^\n]*)?\n)*\Z")
 
 
 def block(prefix: str, lines: Sequence[str], created: Optional[int] = None) -> bytes:

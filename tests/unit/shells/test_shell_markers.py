@@ -104,6 +104,14 @@ def test_a_block_that_has_to_be_first_is_moved_there() -> None:
     assert [inspect(text, OURS)["blocks"][0]["leads"] for text in (late, commented)] == [False, True]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("line", [b"# a comment\r\n", b"\r\n", b" \t\r\n", b"# a comment\n"])
+def test_a_long_head_of_comments_takes_no_time(line: bytes) -> None:
+    head = line * 5000
+    assert inspect(head + block(OURS, LINES), OURS)["blocks"][0]["leads"] is True
+    assert inspect(head + b"a=1\r\n" + block(OURS, LINES), OURS)["blocks"][0]["leads"] is False
+
+
 def test_a_file_made_for_the_block_says_so_and_stays_if_something_was_added() -> None:
     made = put(None, OURS, LINES, folders=2)
     assert made_folders(made, OURS) == 2
