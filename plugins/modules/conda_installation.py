@@ -140,9 +140,9 @@ EXAMPLES = r"""
     prefix: /opt/miniconda3
     installers:
       x86_64:
-        url: https://github.com/conda-forge/miniforge/releases/download/23.1.0-0/Miniforge3-23.1.0-0-Linux-x86_64.sh
-        sha256: 7a5859e873ed36fc9a141fff0ac60e133b971b3413aed49a4c82693d4f4a2ad2
-        version: 23.1.0-0
+        url: https://github.com/conda-forge/miniforge/releases/download/26.3.2-3/Miniforge3-26.3.2-3-Linux-x86_64.sh
+        sha256: 848194851a98903134187fbb4ab50efe87b003e0c0f808f97644b7524a62bf2c
+        version: 26.3.2-3
         distribution: miniforge
     mode: "0755"
 
