@@ -8,7 +8,7 @@ import ssl
 from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import urlsplit
 
-from ansible_collections.condafleet.core.plugins.module_utils import paths
+from ansible_collections.condafleet.core.plugins.module_utils import declare_values
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
 AUTH_FORMS = (["password", "username"], ["token"], ["netrc"])
@@ -26,8 +26,8 @@ def check_access(values: Mapping[str, Any], role: str = "miniconda") -> Dict[str
     return {
         "proxies": _proxies(f"{role}_proxies", values.get("proxies")),
         "ca": _ca(f"{role}_ca", values.get("ca"), values.get("ca_text")),
-        "retries": _retries(f"{role}_retries", values.get("retries", 4)),
-        "timeout": paths.check_timeout(f"{role}_download_timeout", values.get("download_timeout", 60)),
+        "retries": declare_values.whole(f"{role}_retries", values.get("retries", 4), 0, NO_RETRIES_ABOVE),
+        "timeout": declare_values.seconds(f"{role}_download_timeout", values.get("download_timeout", 60)),
     }
 
 
@@ -125,9 +125,3 @@ def _ca(variable: str, path: Any, text: Any) -> Optional[str]:
             variable, f"{path} ({why})", accepted, "see what `openssl x509 -in FILE -text` says"
         ) from error
     return certificates
-
-
-def _retries(variable: str, value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)) or int(value) > NO_RETRIES_ABOVE:
-        raise InputError(variable, value, f"a whole number from 0 to {NO_RETRIES_ABOVE}", "correct it")
-    return int(value)

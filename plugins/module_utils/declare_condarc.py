@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils import condarc
 from ansible_collections.condafleet.core.plugins.module_utils.channel_terms import under_terms
+from ansible_collections.condafleet.core.plugins.module_utils.declare_values import boolean, list_of, one_of, truth
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.origins import join
 
@@ -136,8 +137,10 @@ def _mirrored(variable: str, value: Any) -> Dict[str, List[str]]:
 
 
 def _ssl_verify(variable: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool) or value == "truststore":
+    if value is None or value == "truststore":
         return value
+    if truth(value) is not None:
+        return truth(value)
     if isinstance(value, str) and re.fullmatch(r"/\S+", value):
         return value
     raise InputError(variable, value, "true, false, truststore, or the absolute path of a PEM file", "correct it")
@@ -156,27 +159,16 @@ def _folder(variable: str, value: Any) -> str:
 
 
 def _boolean(variable: str, value: Any) -> bool:
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise InputError(variable, value, "true, false", "correct it")
+    return False if value is None else boolean(variable, value)
 
 
 def _one_of(*accepted: str) -> Check:
-    def check(variable: str, value: Any) -> Any:
-        if value is not None and value not in accepted:
-            raise InputError(variable, value, ", ".join(accepted), "choose one")
-        return value
-
-    return check
+    return lambda variable, value: None if value is None else one_of(variable, value, accepted, "choose one")
 
 
 def _list_of(check: Check, accepted: str) -> Check:
     def check_all(variable: str, value: Any) -> List[Any]:
-        if value is None:
-            return []
-        if not isinstance(value, (list, tuple)):
-            raise InputError(variable, value, accepted, "correct it")
-        return [check(variable, one) for one in value]
+        return [check(variable, one) for one in list_of(variable, [] if value is None else value, accepted)]
 
     return check_all
 

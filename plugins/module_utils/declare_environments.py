@@ -8,7 +8,15 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
+from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
+    boolean,
+    list_of,
+    seconds,
+    share,
+    some_of,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+from ansible_collections.condafleet.core.plugins.module_utils.paths import SHEBANG_LIMIT
 from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
 FRAMEWORKS = ("jax", "keras", "tensorflow", "torch")
@@ -19,8 +27,6 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 NAME_ACCEPTED = "letters, digits, dot, dash and underscore, at most 64, not base or root"
 VERSION = re.compile(r"^\d+(\.\d+){0,2}$")
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-# What a kernel reads of a script's first line, "#!" included.
-SHEBANG_LIMIT = 127
 
 
 def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
@@ -39,9 +45,7 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
             "choose one beside it, such as %s" % os.path.join(os.path.dirname(prefix), "condafleet"),
         )
     targets = raise_glibc(check_targets(values.get("targets")), manifest)
-    entries = values.get("list")
-    if not isinstance(entries, (list, tuple)):
-        raise InputError("environments_list", entries, "a list of {name, spec, targets, frameworks}", "correct it")
+    entries = list_of("environments_list", values.get("list"), "a list of {name, spec, targets, frameworks}")
     declared = [
         check_entry(entry, "environments_list[%d]" % index, targets, list(values.get("spec_folders") or []))
         for index, entry in enumerate(entries)
@@ -55,7 +59,7 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         check_length(root, name)
     return {
         "environments": declared,
-        "modulefiles": check_boolean("environments_modulefiles", values.get("modulefiles", False)),
+        "modulefiles": boolean("environments_modulefiles", values.get("modulefiles", False)),
         "modulepath": _absolute(
             "environments_modulepath", values.get("modulepath") or os.path.join(root, "modulefiles")
         ),
@@ -64,8 +68,8 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         "target": check_target(values.get("target"), targets),
         "targets": targets,
         "access": check_access(values, "environments"),
-        "may_fail": check_share(values.get("may_fail", 0)),
-        "timeout": check_timeout(values.get("timeout", 3600)),
+        "may_fail": share("environments_may_fail", values.get("may_fail", 0), "0.05"),
+        "timeout": seconds("environments_timeout", values.get("timeout", 3600)),
     }
 
 
@@ -109,14 +113,9 @@ def check_spec(spec: Any, where: str, folders: Sequence[str]) -> Any:
 
 
 def check_choice(value: Any, where: str, accepted: Sequence[str], source: str, empty: bool) -> List[str]:
-    if not isinstance(value, (list, tuple)) or not (value or empty):
-        raise InputError(where, value, "a list of %s" % ", ".join(accepted), "correct it")
-    for item in value:
-        if item not in accepted:
-            raise InputError(
-                where, item, ", ".join(accepted), "correct it" if empty else "correct it, or define it in %s" % source
-            )
-    return list(value)
+    if empty and value == []:
+        return []
+    return some_of(where, value, accepted, "correct it" if empty else "correct it, or define it in %s" % source)
 
 
 def check_target(target: Any, targets: Mapping[str, Any]) -> Optional[str]:
@@ -126,16 +125,6 @@ def check_target(target: Any, targets: Mapping[str, Any]) -> Optional[str]:
     if target not in targets:
         raise InputError("environments_target", target, ", ".join(sorted(targets)), "define it in environments_targets")
     return str(target)
-
-
-def check_boolean(variable: str, value: Any) -> bool:
-    """Ansible's own words for yes and no, as an inventory may write them."""
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    if isinstance(value, bool):
-        return value
-    if str(value).lower() not in words:
-        raise InputError(variable, value, "true or false", "correct it")
-    return words[str(value).lower()]
 
 
 def check_variables(variables: Any, where: str) -> Dict[str, str]:
@@ -191,22 +180,6 @@ def check_length(root: str, name: str) -> None:
             "a path that leaves the first line of scripts within %d bytes" % SHEBANG_LIMIT,
             "shorten it, or the name %s, by %d bytes" % (name, over),
         )
-
-
-def check_share(value: Any) -> float:
-    try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise InputError("environments_may_fail", value, "a share from 0 to 1, such as 0.05", "correct it")
-    return share
-
-
-def check_timeout(value: Any) -> int:
-    if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
-        raise InputError("environments_timeout", value, "whole seconds above 0", "correct it")
-    return int(value)
 
 
 def _absolute(variable: str, path: Any) -> str:

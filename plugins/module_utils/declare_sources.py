@@ -8,12 +8,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import catalog as known
 from ansible_collections.condafleet.core.plugins.module_utils import paths
-from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access, check_auth
+from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_auth
+from ansible_collections.condafleet.core.plugins.module_utils.declare_values import some_of
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.origins import join
-
-# Whoever checks a declaration finds both here.
-__all__ = ["EMBEDDED", "NEWEST", "check_access", "check_installers"]
 
 EMBEDDED = "embedded"
 NEWEST = "newest"
@@ -60,6 +58,11 @@ def check_installers(
             "add upstream, set miniconda_mirror, or build a depot with it",
         )
     return found
+
+
+def wants_newest(values: Mapping[str, Any]) -> bool:
+    """Whether no version is asked for: a variable that is null or empty asks for none."""
+    return values.get("version") in (None, "", NEWEST) and not values.get("installer_sha256")
 
 
 class Depot:
@@ -131,11 +134,10 @@ def _agree(listed: Optional[Mapping[str, Any]], offered: Optional[Mapping[str, A
 def _order(declared: Any) -> List[str]:
     if declared is None:
         return list(SOURCES)
-    if not isinstance(declared, (list, tuple)) or not declared or [one for one in declared if one not in SOURCES]:
-        raise InputError("miniconda_sources", declared, f"a list of {', '.join(SOURCES)}", "correct it")
-    if len(set(declared)) != len(declared):
+    order = some_of("miniconda_sources", declared, SOURCES)
+    if len(order) != len(declared):
         raise InputError("miniconda_sources", declared, "each source once", "correct it")
-    return list(declared)
+    return order
 
 
 def _distribution(values: Mapping[str, Any], catalog: Mapping[str, Any], depot: Depot, order: Sequence[str]) -> str:
@@ -163,10 +165,10 @@ def _version(
     values: Mapping[str, Any], catalog: Mapping[str, Any], depot: Depot, distribution: str, order: Sequence[str]
 ) -> str:
     """The declared version; for `newest`, the catalog's, or the depot's where that stands first and has any."""
-    wanted = values.get("version")
     offered, listed = depot.versions(distribution), known.versions(catalog, distribution)
-    if wanted in (None, "", NEWEST):
+    if wants_newest(values):
         return (offered if offered and (order[0] == "depot" or not listed) else listed)[0]
+    wanted = values.get("version")
     versions = sorted({*offered, *listed}, key=known.sort_key, reverse=True)
     if wanted not in versions:
         raise InputError(

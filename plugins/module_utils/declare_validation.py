@@ -10,6 +10,13 @@ from urllib.parse import quote
 from ansible_collections.condafleet.core.plugins.module_utils import paths
 from ansible_collections.condafleet.core.plugins.module_utils.dataset import PARTS, part_of
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
+from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
+    boolean,
+    list_of,
+    seconds,
+    share,
+    whole,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.depot_manifest import check_depot
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.origins import join
@@ -35,12 +42,12 @@ def check_validation(
     InputError names what is wrong.
     """
     schedule: Dict[str, Any] = {
-        "epochs": _whole("epochs", values.get("epochs", 5), 1),
-        "batch_size": _whole("batch_size", values.get("batch_size", 32), 1),
-        "seed": _whole("seed", values.get("seed", 0), 0),
-        "least_accuracy": _share("least_accuracy", values.get("least_accuracy", 0.97)),
+        "epochs": whole("validation_epochs", values.get("epochs", 5), 1),
+        "batch_size": whole("validation_batch_size", values.get("batch_size", 32), 1),
+        "seed": whole("validation_seed", values.get("seed", 0), 0),
+        "least_accuracy": share("validation_least_accuracy", values.get("least_accuracy", 0.97), "0.97"),
     }
-    enabled = _boolean("enabled", values.get("enabled", True))
+    enabled = boolean("validation_enabled", values.get("enabled", True))
     wanted = _wanted(values.get("environments") or []) if enabled else []
     data = check_data(values, manifest) if wanted else []
     texts = (read_scripts() if scripts is None else scripts) if wanted else {}
@@ -49,13 +56,13 @@ def check_validation(
     return {
         **schedule,
         "enabled": enabled,
-        "rerun": _boolean("rerun", values.get("rerun", False)),
+        "rerun": boolean("validation_rerun", values.get("rerun", False)),
         "jobs": wanted,
         "data": data,
         "access": check_access(values, "validation"),
-        "timeout": paths.check_timeout("validation_timeout", values.get("timeout", 1800)),
-        "threads": _whole("threads", values.get("threads", 0), 0),
-        "nice": _whole("nice", values.get("nice", 10), 0, 19),
+        "timeout": seconds("validation_timeout", values.get("timeout", 1800)),
+        "threads": whole("validation_threads", values.get("threads", 0), 0),
+        "nice": whole("validation_nice", values.get("nice", 10), 0, 19),
         "user": paths.check_account("validation_user", values.get("user")),
     }
 
@@ -121,10 +128,8 @@ def _complete(files: List[Dict[str, str]], variable: str) -> List[Dict[str, str]
 
 
 def _wanted(environments: Any) -> List[Dict[str, Any]]:
-    if not isinstance(environments, (list, tuple)):
-        raise InputError("validation_environments", environments, "a list of {name, frameworks}", "correct it")
     jobs = []
-    for entry in environments:
+    for entry in list_of("validation_environments", environments, "a list of {name, frameworks}"):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
             raise InputError("validation_environments", entry, "{name, frameworks}", "correct it")
         for framework in entry.get("frameworks") or []:
@@ -138,27 +143,3 @@ def _wanted(environments: Any) -> List[Dict[str, Any]]:
             variables = {str(key): str(value) for key, value in (entry.get("variables") or {}).items()}
             jobs.append({"environment": entry["name"], "framework": framework, "variables": variables})
     return jobs
-
-
-def _whole(name: str, value: Any, least: int, most: Optional[int] = None) -> int:
-    fits = not isinstance(value, bool) and re.fullmatch(r"\d{1,9}", str(value)) and int(value) >= least
-    if not fits or (most is not None and int(value) > most):
-        limits = "from %d%s" % (least, " to %d" % most if most is not None else " up")
-        raise InputError("validation_" + name, value, "a whole number " + limits, "correct it")
-    return int(value)
-
-
-def _share(name: str, value: Any) -> float:
-    try:
-        share = -1.0 if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise InputError("validation_" + name, value, "a share from 0 to 1, such as 0.97", "correct it")
-    return share
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InputError("validation_" + name, value, "true or false", "correct it")
-    return value

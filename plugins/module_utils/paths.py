@@ -97,9 +97,3 @@ def check_url(variable: str, value: Any, next_step: str) -> str:
             "serve the file where the nodes may read it, for example from a depot",
         )
     return value
-
-
-def check_timeout(variable: str, value: Any) -> int:
-    if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
-        raise InputError(variable, value, "whole seconds above 0", "correct it")
-    return int(value)

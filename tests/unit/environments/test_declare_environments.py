@@ -62,7 +62,7 @@ def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
         ({"prefix": "/opt/my conda"}, ["environments_prefix: /opt/my conda", "without spaces"]),
         ({"may_fail": 2}, ["environments_may_fail: 2", "from 0 to 1"]),
         ({"target": "cuda99"}, ["environments_target: cuda99", "environments_targets"]),
-        ({"modulefiles": "maybe"}, ["environments_modulefiles: maybe", "true or false"]),
+        ({"modulefiles": "maybe"}, ["environments_modulefiles: maybe", "true, false"]),
         ({"modulepath": "mods"}, ["environments_modulepath: mods", "an absolute path"]),
         ({"timeout": "soon"}, ["environments_timeout: soon", "whole seconds"]),
         ({"targets": {"cpu": {"platform": "win-64"}}}, ["environments_targets.cpu.platform: win-64", "linux-64"]),

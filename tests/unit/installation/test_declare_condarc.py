@@ -91,7 +91,7 @@ def test_a_private_ca_is_what_conda_verifies_with_unless_told_otherwise() -> Non
         ({"envs_dirs": "/x"}, "miniconda_envs_dirs: /x.*a list"),
         ({"envs_dirs": ["/x:/y"]}, "miniconda_envs_dirs: /x:/y"),
         ({"solver": "mamba"}, "miniconda_solver: mamba.*libmamba, rattler, classic"),
-        ({"offline": "yes"}, "miniconda_offline: yes.*true, false"),
+        ({"offline": "maybe"}, "miniconda_offline: maybe.*true, false"),
         ({"auto_activate": 1}, "miniconda_auto_activate: 1"),
         ({"condarc_level": "user"}, "miniconda_condarc_level: user.*prefix, site"),
         ({"tos": "yes"}, "miniconda_tos: yes.*decline, accept"),

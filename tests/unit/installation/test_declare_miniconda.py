@@ -54,6 +54,37 @@ def test_the_declaration_is_resolved() -> None:
     assert not check(version="26.3.2-3")["newest"]
 
 
+@pytest.mark.parametrize("version", [None, "", "newest"])
+def test_without_a_version_the_newest_is_meant(version: Any) -> None:
+    declared = check(version=version)
+    assert (declared["version"], declared["newest"]) == ("26.3.2-3", True)
+
+
+def test_a_removal_needs_nothing_of_what_installing_needs() -> None:
+    beyond = {
+        "depot_url": "/unset/depot", "depot_sha256": None, "ca": "/gone.pem", "version": "0.0", "distribution": "none",
+        "installer_path": "/gone.sh", "owner": "no one", "condarc": 7, "channels": ["defaults"], "mode": 755,
+    }  # fmt: skip
+    declared = check(state="absent", purge="yes", keep="3", timeout="60", **beyond)
+    assert set(declared) == set(check())
+    assert [declared[key] for key in ("prefix", "purge", "keep", "timeout")] == ["/opt/miniconda3", True, 3, 60]
+    assert (declared["installers"], declared["condarc"], declared["owner"]) == ({}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"prefix": "/usr"}, "miniconda_prefix: /usr"),
+        ({"purge": "all"}, "miniconda_purge: all.*true, false"),
+        ({"keep": 0}, "miniconda_keep: 0.*from 1 up"),
+        ({"timeout": "soon"}, "miniconda_timeout: soon.*seconds"),
+    ],
+)
+def test_a_removal_is_checked_too(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        check(state="absent", **changes)
+
+
 def test_the_depot_s_own_channel_is_that_of_the_embedded_conda() -> None:
     assert check(MANIFEST, distribution="embedded", **DEPOT)["channels"] == ["file:///srv/depot/channel"]
     assert check(MANIFEST, **DEPOT)["channels"] == ["conda-forge"]

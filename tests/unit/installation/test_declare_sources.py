@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import catalog as known
-from ansible_collections.condafleet.core.plugins.module_utils.declare_sources import check_access, check_installers
+from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
+from ansible_collections.condafleet.core.plugins.module_utils.declare_sources import check_installers
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "containers"))
@@ -192,7 +193,7 @@ def test_a_catalog_that_is_none_is_refused(own: Any, told: str) -> None:
         (MANIFEST, {"distribution": "embedded", "version": "23.1.0-0"}, "24.10.0-0, 24.7.1-0"),
         (MANIFEST, {"sources": ["depot"]}, "miniconda_sources: depot.*have miniforge 26.3.2-3"),
         (None, {"sources": ["mirror"]}, "miniconda_sources: mirror.*once miniconda_mirror is set"),
-        (None, {"sources": ["depot", "moon"]}, "miniconda_sources.*a list of depot, mirror, upstream"),
+        (None, {"sources": ["depot", "moon"]}, "miniconda_sources: moon.*depot, mirror, upstream"),
         (None, {"sources": "upstream"}, "miniconda_sources: upstream"),
         (None, {"sources": ["mirror", "mirror"]}, "each source once"),
         (None, {"sources": []}, "miniconda_sources"),
