@@ -11,7 +11,12 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.condafleet.core.plugins.module_utils import catalog as known
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
-from ansible_collections.condafleet.core.plugins.module_utils.declaration import CHECKS, check, depot_summary
+from ansible_collections.condafleet.core.plugins.module_utils.declaration import (
+    CHECKS,
+    check,
+    depot_summary,
+    reads_nothing,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.depot_manifest import read_manifest
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
@@ -35,12 +40,15 @@ class ActionModule(ActionBase):
                 "values": {"type": "dict", "required": True},
             }
         )[1]
-        role = args["role"]
+        role, values = args["role"], args["values"]
+        manifest: dict[str, Any] | None = None
+        catalog: dict[str, Any] = {}
         try:
-            values = with_files(role, args["values"], [Path(folder) for folder in folders_of(task_vars or {})])
-            access = Access.of(check_access(values, role))
-            manifest = read_manifest(values.get("depot_url"), values.get("depot_sha256"), access)
-            catalog = read_catalog(values.get("catalog")) if role == "miniconda" else {}
+            if not reads_nothing(role, values):
+                values = with_files(role, values, [Path(folder) for folder in folders_of(task_vars or {})])
+                access = Access.of(check_access(values, role))
+                manifest = read_manifest(values.get("depot_url"), values.get("depot_sha256"), access)
+                catalog = read_catalog(values.get("catalog")) if role == "miniconda" else {}
             declared = check(role, values, catalog, manifest)
         except FleetError as error:
             return {**result, "failed": True, "changed": False, "msg": error.message}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_environments import check_environments
-from ansible_collections.condafleet.core.plugins.module_utils.declare_miniconda import check_miniconda
+from ansible_collections.condafleet.core.plugins.module_utils.declare_miniconda import check_miniconda, is_removal
 from ansible_collections.condafleet.core.plugins.module_utils.declare_shell_init import check_shell_init
 from ansible_collections.condafleet.core.plugins.module_utils.declare_validation import check_validation
 
@@ -26,6 +26,11 @@ DEPOT_PARTS = ("kind", "platform", "glibc", "python", "channels", "index", "orig
 def check(role: str, values: Values, catalog: Values, manifest: Manifest) -> Dict[str, Any]:
     """The role's declaration, resolved; InputError says what is wrong with it."""
     return CHECKS[role](values, catalog, manifest)
+
+
+def reads_nothing(role: str, values: Values) -> bool:
+    """Whether this declaration needs no file, no catalog and no depot, so that it can be carried out without them."""
+    return role == "miniconda" and is_removal(values)
 
 
 def depot_summary(depot_url: Optional[str], manifest: Manifest) -> Optional[Dict[str, Any]]:
