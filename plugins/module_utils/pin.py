@@ -178,14 +178,22 @@ def move_module(module, moved):
 
 
 def drop_user_site():
-    """Leave ~/.local, and what its .pth files added, out: it would mix with what is locked here."""
+    """Leave ~/.local, and what its .pth files added, out: it would mix with what is locked here.
+
+    `site` puts these between the standard library and our packages. What stands before that came by PYTHONPATH, and
+    was asked for.
+    """
     site = sys.modules.get("site")
-    user = getattr(site, "USER_SITE", None)
-    if user in sys.path:
-        first = sys.path.index(user)
-        ours = [index for index, entry in enumerate(sys.path) if index > first and entry.endswith("/site-packages")]
-        del sys.path[first:ours[0] if ours else first + 1]
-    if site is not None and getattr(site, "ENABLE_USER_SITE", None):
+    library = os.path.dirname(os.__file__)
+    ends = [index for index, entry in enumerate(sys.path) if entry in (library, os.path.join(library, "lib-dynload"))]
+    ours = os.path.dirname(__file__)
+    if ends and site is not None and getattr(site, "ENABLE_USER_SITE", None):
+        first = max(ends) + 1
+        if ours in sys.path[first:]:
+            del sys.path[first:sys.path.index(ours, first)]
+        # Our packages came by PYTHONPATH too: then only the folder itself is known for theirs.
+        user = site.USER_SITE
+        sys.path[first:] = [entry for entry in sys.path[first:] if entry != user]
         site.ENABLE_USER_SITE = False
 
 

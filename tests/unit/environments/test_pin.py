@@ -89,6 +89,28 @@ def test_packages_of_a_user_are_left_out(tmp_path: Path, generation: Path) -> No
     assert [entry for entry in path if "home" in entry] == []
 
 
+@pytest.mark.parametrize("also", [[], ["ours"]])
+def test_what_pythonpath_names_stays_also_where_it_is_the_users_folder(
+    tmp_path: Path, generation: Path, also: list[str]
+) -> None:
+    through = link(tmp_path, generation)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    user = tmp_path / "home" / ".local" / "lib" / version / "site-packages"
+    (user / "more").mkdir(parents=True)
+    (user / "wanted.py").write_text("")
+    (user / "more.pth").write_text(str(user / "more") + "\n")
+    named = [str(user), *(str(through / "lib" / version / "site-packages") for _ in also)]
+    program = "import json, sys, wanted; print(json.dumps(sys.path[1:]))"
+    path = python(through, program, HOME=str(tmp_path / "home"), PYTHONPATH=":".join(named))
+    assert path[0] == str(user)
+    assert path.count(str(user)) == 1
+    assert str(generation / "lib" / version) in path
+    assert str(generation / "lib" / version / "site-packages") in path
+    # Without the .pth files of a folder, which PYTHONPATH does not read either.
+    if not also:
+        assert str(user / "more") not in path
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_activation_puts_the_generation_in_place_of_the_link(tmp_path: Path, generation: Path, shell: str) -> None:
     through = link(tmp_path, generation)
