@@ -21,6 +21,8 @@ PLACE = os.path.join("etc", "condafleet", "modulefile")
 MARK = "# Written by condafleet."
 # What a shell sets by itself.
 SHELL_OWN = ("_", "SHLVL", "PWD", "OLDPWD", "PATH")
+# The home while scripts are tried. What they make of it is nobody's, and left out.
+NO_HOME = "/nonexistent"
 # (how, variable, value): how is set, prepend or append.
 Effect = Tuple[str, str, str]
 
@@ -115,7 +117,7 @@ def activation_effects(prefix: str, variables: Mapping[str, str]) -> List[Effect
         return []
     given = {
         "PATH": "%s/bin:/usr/bin:/bin" % prefix,
-        "HOME": "/nonexistent",
+        "HOME": NO_HOME,
         "CONDA_PREFIX": prefix,
         "CONDA_SHLVL": "1",
         "CONDA_DEFAULT_ENV": os.path.basename(prefix),
@@ -127,7 +129,18 @@ def activation_effects(prefix: str, variables: Mapping[str, str]) -> List[Effect
     second = _after(scripts, {**given, **marks})
     effects = [_effect(key, second.get(key, first[key]), marks.get(key), first[key]) for key in sorted(touched)]
     path = _effect("PATH", first["PATH"], given["PATH"], "")
-    return effects + ([path] if path[0] != "set" and path[2] else [])
+    return _without_home(effects + ([path] if path[0] != "set" and path[2] else []))
+
+
+def _without_home(effects: Sequence[Effect]) -> List[Effect]:
+    """Without what was made of the home that nobody has: a whole value, or the folders below it in a search path."""
+    kept: List[Effect] = []
+    for how, key, value in effects:
+        if how != "set":
+            value = ":".join(part for part in value.split(":") if NO_HOME not in part)
+        if value and NO_HOME not in value:
+            kept.append((how, key, value))
+    return kept
 
 
 def _effect(key: str, value: str, mark: Optional[str], alone: str) -> Effect:
@@ -139,7 +152,12 @@ def _effect(key: str, value: str, mark: Optional[str], alone: str) -> Effect:
 
 
 def _after(scripts: Sequence[str], environment: Mapping[str, str]) -> Dict[str, str]:
-    program = 'for script in "$@"; do . "$script" >&2; done; exec /usr/bin/env -0'
+    # A script that exits ends this shell, as it would end a user's: then nothing is said, but for which one it was.
+    program = (
+        "trap 'echo \"$script ended the shell\" >&2' EXIT; "
+        'for script in "$@"; do . "$script" >&2; done; trap - EXIT; exec /usr/bin/env -0'
+    )
+    folder = os.path.dirname(scripts[0])
     command = ["bash", "--noprofile", "--norc", "-c", program, "activate", *scripts]
     try:
         done = subprocess.run(
@@ -147,10 +165,18 @@ def _after(scripts: Sequence[str], environment: Mapping[str, str]) -> Dict[str, 
             timeout=60, check=False, cwd="/",
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        folder = os.path.dirname(scripts[0])
         raise FleetError("the activation scripts in %s can't be run: %s" % (folder, error)) from error
     pairs = [line.partition("=") for line in done.stdout.decode("utf-8", "surrogateescape").split("\0") if line]
-    return {key: value for key, _dummy, value in pairs}
+    found = {key: value for key, _dummy, value in pairs}
+    if "PATH" not in found:
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-500:]
+        raise FleetError(
+            "the activation scripts in %s can't be run: the shell ended with code %d, and said: %s. "
+            "Accepted: scripts that leave the shell running that sources them, and its PATH. "
+            "Next: take the package that brings such a script out of the environment's spec, or have it corrected."
+            % (folder, done.returncode, said or "nothing")
+        )
+    return found
 
 
 def write_modulefile(prefix: str, name: str, installation: str) -> str:

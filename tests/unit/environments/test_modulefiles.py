@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import modulefile as m
 from ansible_collections.condafleet.core.plugins.module_utils import modulefile_tree as tree
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.generations import RECEIPT
 from ansible_collections.condafleet.core.plugins.module_utils.plan import lines, plan
 
@@ -112,6 +113,29 @@ def test_effects_of_activation_scripts_are_told_apart(tmp_path: Path) -> None:
         ("set", "SET", "it is me"),
         ("prepend", "PATH", f"{tmp_path}/sbin"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("command -v no-such-program >/dev/null || exit 7", 7), ("unset PATH", 0)]
+)
+def test_a_script_that_ends_the_shell_is_named(tmp_path: Path, script: str, code: int) -> None:
+    folder = tmp_path / "etc/conda/activate.d"
+    folder.mkdir(parents=True)
+    (folder / "a.sh").write_text("echo no device found >&2\n" + script + "\n")
+    with pytest.raises(FleetError) as caught:
+        m.activation_effects(str(tmp_path), {})
+    assert str(folder) in caught.value.message
+    assert f"ended with code {code}, and said: no device found" in caught.value.message
+    assert ("a.sh ended the shell" in caught.value.message) == bool(code)
+
+
+def test_what_is_made_of_the_home_where_scripts_are_tried_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/conda/activate.d"
+    folder.mkdir(parents=True)
+    (folder / "a.sh").write_text(
+        'export CACHE="$HOME/.cache/x" KEPT=/srv LIBS="$HOME/lib:/srv/lib${LIBS:+:$LIBS}" PATH="$HOME/bin:$PATH"\n'
+    )
+    assert m.activation_effects(str(tmp_path), {}) == [("set", "KEPT", "/srv"), ("prepend", "LIBS", "/srv/lib")]
 
 
 @pytest.mark.skipif(not shutil.which("tclsh"), reason="no tclsh")
