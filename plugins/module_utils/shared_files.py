@@ -11,12 +11,12 @@ from ansible_collections.condafleet.core.plugins.module_utils import files
 
 Exists = Callable[[str], bool]
 MOUNTS = "/proc/self/mountinfo"
-# By the kernel's names. What runs in user space (`fuse`, `fuse.NAME`) counts whatever its name: most of it is shared, and
-# to spare what nobody else sees costs only its room. `fuseblk` is a disk of this machine's.
+# By the kernel's names. What runs in user space (`fuse`, `fuse.NAME`) counts, whatever its name: most of it is shared,
+# and to spare what nobody else sees costs room at worst. `fuseblk` is a disk of this machine's.
 SHARED = re.compile(
     r"fuse(\..+)?|nfs\d?|lustre(_\w+)?|gpfs\d?|beegfs(_\w+)?|fhgfs|ceph|cephfs|cifs|smb\d?|smbfs|afs|auristorfs|coda|9p|"
     r"virtiofs|vboxsf|glusterfs|gfs2?|ocfs2?|orangefs|pvfs2?|panfs|wekafs|daos|dfuse|moosefs|juicefs|quobyte|vast|"
-    r"cvfs|snfs|acfs|ncpfs|ncp|bwfs|mmfs|pfs"
+    r"cvfs|snfs|acfs|ncpfs"
 )
 
 

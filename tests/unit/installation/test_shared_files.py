@@ -8,12 +8,12 @@ import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
-SHARED = """
+SHARED = """\
 nfs nfs4 lustre lustre_lite gpfs beegfs beegfs_nodev ceph cifs smb3 afs 9p virtiofs glusterfs gfs2 ocfs2 orangefs panfs
 wekafs fuse fuse.ceph-fuse fuse.mfs fuse.quobyte fuse.s3fs fuse.glusterfs fuse.sshfs fuse.juicefs fuse.rclone
 fuse.what-nobody-has-heard-of fuse.x.y
-""".split()
-OWN = "ext4 xfs btrfs zfs tmpfs overlay squashfs erofs ramfs vfat f2fs iso9660 fuseblk fusectl devtmpfs".split()
+""".split()  # noqa: SIM905 - read as a table
+OWN = "ext4 xfs btrfs zfs tmpfs overlay squashfs erofs ramfs vfat f2fs iso9660 fuseblk fusectl devtmpfs".split()  # noqa: SIM905
 
 
 @pytest.mark.parametrize(("kind", "shared"), [*((kind, True) for kind in SHARED), *((kind, False) for kind in OWN)])
