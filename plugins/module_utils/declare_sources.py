@@ -15,6 +15,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.origins import joi
 
 EMBEDDED = "embedded"
 NEWEST = "newest"
+# For a secret in an installer's own URL.
+ELSEWHERE = "let it come from a miniconda_mirror with miniconda_mirror_auth, or set miniconda_installer_path to a copy"
 SOURCES = ("depot", "mirror", "upstream")
 HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -198,7 +200,9 @@ def _explicit(values: Mapping[str, Any]) -> Optional[Installers]:
             raise InputError("miniconda_installer_path", path, "the path of a file on the controller", "correct it")
         place = {"kind": "path", "url": path}
     else:
-        url = paths.check_url("miniconda_installer_url", url, "set it together with miniconda_installer_sha256")
+        url = paths.check_url(
+            "miniconda_installer_url", url, "set it together with miniconda_installer_sha256", ELSEWHERE
+        )
         place = {"kind": "url", "url": url}
     if not isinstance(sha256, str) or not HEX64.fullmatch(sha256):
         raise InputError(
@@ -216,6 +220,11 @@ def _mirror(values: Mapping[str, Any]) -> Optional[str]:
     if mirror in (None, ""):
         check_auth(values.get("mirror_auth"), None)
         return None
-    checked = paths.check_url("miniconda_mirror", mirror, "give the base URL that replaces upstream's")
+    checked = paths.check_url(
+        "miniconda_mirror",
+        mirror,
+        "give the base URL that replaces upstream's",
+        "take it out, and give it by miniconda_mirror_auth",
+    )
     check_auth(values.get("mirror_auth"), checked)
     return checked

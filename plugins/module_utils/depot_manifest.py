@@ -20,7 +20,7 @@ def check_depot(depot_url: Any, depot_sha256: Any) -> Optional[str]:
         if depot_sha256 not in (None, ""):
             raise InputError("depot_sha256", depot_sha256, "nothing, while depot_url is not set", "set depot_url too")
         return None
-    check_url("depot_url", depot_url, "correct it")
+    check_url("depot_url", depot_url, "correct it", "take it out, and serve the depot where the nodes may read it")
     if not isinstance(depot_sha256, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", depot_sha256):
         raise InputError(
             "depot_sha256",

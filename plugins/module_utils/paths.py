@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
@@ -19,6 +19,7 @@ SYSTEM = re.compile(
     r"|/usr/(bin|lib|lib64|local|sbin|share)|/var/(lib|tmp)"
 )
 VOLATILE = ("/proc/", "/sys/", "/dev/", "/etc/", "/boot/")
+ELSEWHERE = "serve the file where the nodes may read it, for example from a depot"
 ACCOUNT = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*\$?$")
 
 
@@ -85,15 +86,46 @@ def check_umask(variable: str, value: Any) -> str:
     return text.rjust(4, "0")
 
 
-def check_url(variable: str, value: Any, next_step: str) -> str:
-    """A URL that installers can be fetched from, without credentials: it is shown, and stored in receipts."""
-    if not isinstance(value, str) or not re.match(r"(file:///|https?://[^/\s])\S*$", value):
-        raise InputError(variable, value, "file:///PATH, http://HOST/PATH or https://HOST/PATH", next_step)
-    if "@" in urlsplit(value).netloc:
+def check_url(variable: str, value: Any, next_step: str, instead: str = ELSEWHERE) -> str:
+    """A URL that files can be fetched from, without anything secret: it is shown, and stored in receipts and results.
+
+    `instead` is the next step for whoever has put a secret into it.
+    """
+    form = "file:///PATH, http://HOST/PATH or https://HOST/PATH"
+    if not isinstance(value, str):
+        raise InputError(variable, value, form, next_step)
+    whole, host = _parts(value)
+    secret = _secret_in(value, whole)
+    if secret:
         raise InputError(
             variable,
-            f"a URL with a password (host {urlsplit(value).hostname})",
-            "a URL without credentials, since it is shown and stored",
-            "serve the file where the nodes may read it, for example from a depot",
+            f"a URL with {secret}" + (f" (host {host})" if host else ""),
+            "a URL without credentials, since it is shown and stored, and without ? and #",
+            instead,
         )
+    if not whole:
+        raise InputError(variable, value, form, next_step)
     return value
+
+
+def _secret_in(url: str, whole: bool) -> Optional[str]:
+    """What of a URL may be a secret, in words. Also of a malformed one, since the error would show it."""
+    if whole and url.startswith("file:"):
+        return "a query" if re.search(r"[?#]", url) else None
+    if "@" in (urlsplit(url).netloc if whole else url):
+        return "a password"
+    if re.search(r"/t/[^/?#]", url):
+        # As conda's channels have it: /t/TOKEN/.
+        return "a token"
+    return "a query" if re.search(r"[?#]", url) else None
+
+
+def _parts(url: str) -> Tuple[bool, Optional[str]]:
+    """(whether it is a URL of an accepted form, its host)."""
+    try:
+        parts = urlsplit(url)
+        # A port that is none is found out here.
+        known = parts.port is None or parts.port > 0
+    except ValueError:
+        return False, None
+    return known and re.fullmatch(r"(file:///|https?://[^/\s])\S*", url) is not None, parts.hostname
