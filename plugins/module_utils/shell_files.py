@@ -11,14 +11,11 @@ import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.shell_text import SHELLS
+from ansible_collections.condafleet.core.plugins.module_utils.shell_text import ENV_FILE, SHELLS, SYSTEM_ENV_FILE
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import find_user, under
 
 # Read after what module systems put there: those set BASH_ENV too.
 PROFILE = "/etc/profile.d/zz-condafleet.sh"
-# What BASH_ENV and ENV name: for everybody, and in a user's home.
-SYSTEM_ENV_FILE = "/etc/condafleet/env.sh"
-ENV_FILE = ".condafleet.sh"
 PROGRAM = "/usr/local/bin/conda"
 
 # (kind, path, shells)

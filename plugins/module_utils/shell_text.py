@@ -13,6 +13,10 @@ SHELLS = ("bash", "zsh", "fish", "tcsh", "posix")
 STARTS = ("login", "interactive", "noninteractive")
 MODES = ("full", "condabin", "path", "off")
 
+# What BASH_ENV and ENV name: for everybody, and in a user's home.
+SYSTEM_ENV_FILE = "/etc/condafleet/env.sh"
+ENV_FILE = ".condafleet.sh"
+
 # `$-` holds an i in an interactive shell; a pattern, since `case` would not fit into a condition.
 INTERACTIVE = '[ "${-#*i}" != "$-" ]'
 NOT_INTERACTIVE = '[ "${-#*i}" = "$-" ]'
@@ -65,7 +69,7 @@ def posix_lines(wish: Wish, condition: Sequence[str], exports: Sequence[str] = (
     """The block for bash, zsh and sh: `condition` are tests that all have to hold."""
     if wish.mode == "full":
         script = wish.prefix + "/etc/profile.d/conda.sh"
-        tests, folder = [*condition, f'[ -f "{script}" ]'], "${CONDA_EXE%/*/*}/condabin"
+        tests, folder = [*condition, f'[ -r "{script}" ]'], "${CONDA_EXE%/*/*}/condabin"
         work = [
             # A login shell may read several of our files: once is enough. The function is asked for too, since the
             # variable may have been exported by chance (`set -a`), and a child shell would take it for its own.
@@ -79,22 +83,47 @@ def posix_lines(wish: Wish, condition: Sequence[str], exports: Sequence[str] = (
         # A login may have set PATH anew since a parent shell was told of conda.
         'case ":${PATH-}:" in',
         f'    *":{folder}:"*) ;;',
-        f'    *) PATH="{folder}${{PATH:+:$PATH}}"; export PATH ;;',
+        *(f"    {line}" for line in posix_path(wish, folder)),
         "esac",
     ]
     return [*exports, f"if {' && '.join(tests)}; then", *("    " + line for line in work), "fi"]
 
 
+def posix_path(wish: Wish, folder: str) -> List[str]:
+    """The arms of a `case` over PATH: it grows once."""
+    arms = [f'*":{folder}:"*) ;;', f'*) PATH="{folder}${{PATH:+:$PATH}}"; export PATH ;;']
+    if wish.mode == "path":
+        # In a shell below an activated environment, base's own programs come after the environment's.
+        ahead = '[ -z "${CONDA_PREFIX-}" ] || [ -z "${PATH-}" ]'
+        arms[1:] = [
+            f'*) if {ahead}; then PATH="{folder}${{PATH:+:$PATH}}"; else PATH="$PATH:{folder}"; fi',
+            "   export PATH ;;",
+        ]
+    return arms
+
+
 def exported(wish: Wish, sh: bool = True) -> List[str]:
+    """BASH_ENV and ENV. In a home, `$HOME` stays as it is written: those who read it after `su` have another one."""
     lines = []
     if wish.bash_env:
-        # Another's, such as a module system's, is read by ours.
+        # A user's block may be told of the system's, but not in the place of what that one kept.
+        keep = (
+            ""
+            if wish.env == SYSTEM_ENV_FILE
+            else '[ -n "${CONDAFLEET_BASH_ENV-}" ] || export CONDAFLEET_BASH_ENV="$BASH_ENV" '
+        )
         lines += [
-            f'[ "${{BASH_ENV-}}" = "{wish.env}" ] || [ -z "${{BASH_ENV-}}" ] || export CONDAFLEET_BASH_ENV="$BASH_ENV"',
-            f'export BASH_ENV="{wish.env}"',
+            'case "${BASH_ENV-}" in',
+            # A user's is set by that user's own block: what came by `su` is another's.
+            f'    ""|*/{ENV_FILE}) ;;',
+            f"    {SYSTEM_ENV_FILE}) {keep};;",
+            # Somebody else's, such as a module system's, is read by ours.
+            '    *) export CONDAFLEET_BASH_ENV="$BASH_ENV" ;;',
+            "esac",
+            f"export BASH_ENV='{wish.env}'",
         ]
     if wish.sh_env and sh:
-        lines.append(f'[ -n "${{ENV-}}" ] || export ENV="{wish.env}"')
+        lines.append(f'case "${{ENV-}}" in ""|*/{ENV_FILE}) export ENV=\'{wish.env}\' ;; esac')
     return lines
 
 
@@ -159,13 +188,20 @@ def env_file(wish: Wish) -> Optional[List[str]]:
         return None
     other = "${CONDAFLEET_BASH_ENV-}"
     # Not itself: a user's file may be told of the system's, and that one reads the same variable.
-    first = f'{NOT_INTERACTIVE} && [ -n "${{BASH_VERSION-}}" ] && [ "{other}" != "{wish.env}" ] && [ -f "{other}" ]'
+    first = f'{NOT_INTERACTIVE} && [ -n "${{BASH_VERSION-}}" ] && [ "{other}" != "{wish.env}" ] && [ -r "{other}" ]'
     return posix_lines(wish, [], [f'if {first}; then . "{other}"; fi'] if wish.bash_env else [])
 
 
 def environment(wish: Wish) -> Optional[List[str]]:
     """/etc/environment, read by PAM for whoever logs in, by ssh or cron too: names and values, no shell."""
     return [f"BASH_ENV={wish.env}"] if wish.bash_env else None
+
+
+def fish_path(wish: Wish) -> List[str]:
+    ahead = f'set -gx PATH "{wish.folder}" $PATH'
+    if wish.mode != "path":
+        return [ahead]
+    return [f'if test -n "$CONDA_PREFIX"; set -gx PATH $PATH "{wish.folder}"; else; {ahead}; end']
 
 
 def fish(wish: Wish) -> List[str]:
@@ -175,7 +211,7 @@ def fish(wish: Wish) -> List[str]:
     if wish.mode == "full":
         script = wish.prefix + "/etc/fish/conf.d/conda.fish"
         work = [
-            f'if test -f "{script}"',
+            f'if test -r "{script}"',
             f'    source "{script}"',
             "    set -l __condafleet (string replace -r '/bin/conda$' /condabin -- $CONDA_EXE)",
             "    contains -- $__condafleet $PATH; or set -gx PATH $__condafleet $PATH",
@@ -184,7 +220,7 @@ def fish(wish: Wish) -> List[str]:
     else:
         work = [
             f'if test -d "{wish.folder}"; and not contains -- "{wish.folder}" $PATH',
-            f'    set -gx PATH "{wish.folder}" $PATH',
+            *(f"    {line}" for line in fish_path(wish)),
             "end",
         ]
     if wish.any_start:
@@ -199,19 +235,31 @@ def csh(wish: Wish) -> List[str]:
     conda's own csh file sets an empty prompt where there is none, by which later files take a script, or scp, for
     an interactive shell. So it is sourced by the first `conda`, and not before.
     """
-    path = [f'if ( ":${{PATH}}:" !~ *:{wish.folder}:* ) setenv PATH "{wish.folder}:${{PATH}}"']
+    path = [
+        # tcsh has a path of its own where its parent gave it none; setting it makes PATH.
+        "if ( ! $?PATH ) set path = ( $path )",
+        f'if ( ":${{PATH}}:" !~ *:{wish.folder}:* ) setenv PATH "{wish.folder}:${{PATH}}"',
+    ]
     if wish.mode == "full":
         script = wish.prefix + "/etc/profile.d/conda.csh"
-        test = f'-f "{script}"'
+        test = f'-r "{script}"'
         work = [
             f'alias conda \'if ( ! $?prompt ) set prompt=""; source "{script}" \\!*\'',
-            f'setenv CONDA_EXE "{wish.prefix}/bin/conda"',
-            f'setenv CONDA_PYTHON_EXE "{wish.prefix}/bin/python"',
-            "if ( ! $?CONDA_SHLVL ) setenv CONDA_SHLVL 0",
-            *path,
+            # Below an activated environment all of this stands, and the environment comes first.
+            "if ( ! $?CONDA_PREFIX ) then",
+            f'    setenv CONDA_EXE "{wish.prefix}/bin/conda"',
+            f'    setenv CONDA_PYTHON_EXE "{wish.prefix}/bin/python"',
+            "    if ( ! $?CONDA_SHLVL ) setenv CONDA_SHLVL 0",
+            *("    " + line for line in path),
+            "endif",
         ]
     else:
         test, work = f'-d "{wish.folder}"', path
+        if wish.mode == "path":
+            behind = (
+                f'if ( $?CONDA_PREFIX && ":${{PATH}}:" !~ *:{wish.folder}:* ) setenv PATH "${{PATH}}:{wish.folder}"'
+            )
+            work = [path[0], behind, path[1]]
     if not wish.any_start:
         tests = {"login": "$?loginsh", "interactive": "$?prompt", "noninteractive": "! $?prompt"}
         test = f"( {' || '.join(tests[start] for start in STARTS if start in wish.starts)} ) && {test}"

@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells
 from ansible_collections.condafleet.core.plugins.module_utils.shell_edit import carry_out
+from ansible_collections.condafleet.core.plugins.module_utils.shell_text import SYSTEM_ENV_FILE, wanted
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 STARTS = ("login", "interactive", "noninteractive")
@@ -88,9 +90,14 @@ class Account:
             for path in self.home.rglob("*")
         }
 
-    def run(self, program: str, *arguments: str, typed: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, program: str, *arguments: str, typed: str = "", user: int | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        rights = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         return subprocess.run(
             [program, *arguments],
+            cwd="/",
+            **rights,
             input=typed,
             env={"HOME": str(self.home), "PATH": PATH, "TERM": "dumb", "USER": "alice", **more},
             capture_output=True,
@@ -106,6 +113,17 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setenv("HOME", str(made.home))
     assert pwd.getpwuid(os.geteuid())
     return made
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> None:
+    """Other users can pass down to the home: pytest's own folders are private."""
+    if os.geteuid() != 0:
+        pytest.skip("only root starts shells as other users")
+    for folder in (tmp_path, *tmp_path.parents):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if mode & 0o001 == 0:
+            folder.chmod(mode | 0o011)
 
 
 def needs(program: str) -> None:
@@ -222,3 +240,93 @@ def test_all_is_undone(account: Account) -> None:
     assert account.init() is False
     assert account.init(state="absent") is True
     assert account.files() == before
+
+
+@pytest.mark.parametrize("program", ["bash", "zsh", "fish", "tcsh", "dash"])
+def test_base_s_programs_come_after_an_active_environment_s(account: Account, program: str) -> None:
+    needs(program)
+    account.init(mode="path")
+    path, folder = f"/envs/x/bin:{PATH}", f"{account.prefix}/bin"
+    # A login would set PATH anew.
+    source = {"bash": ". ~/.bashrc; ", "dash": ". ~/.profile; "}.get(program, "")
+    arguments = ["-c", f"{source}/usr/bin/printenv PATH"]
+    assert account.run(program, *arguments, PATH=path).stdout == f"{folder}:{path}\n"
+    below = account.run(program, *arguments, PATH=path, CONDA_PREFIX="/envs/x")
+    assert (below.stdout, below.stderr) == (f"{path}:{folder}\n", "")
+    again = account.run(program, *arguments, PATH=below.stdout.strip(), CONDA_PREFIX="/envs/x")
+    assert again.stdout == below.stdout
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("program", ["bash", "zsh", "fish", "tcsh", "dash"])
+def test_an_installation_that_may_not_be_read_is_none(account: Account, program: str) -> None:
+    needs(program)
+    account.init()
+    for hook in (account.prefix / "etc").rglob("conda.*"):
+        hook.chmod(0o600)
+    for place in (account.home, *account.home.rglob("*")):
+        os.chown(place, 23456, 23456)  # fish writes into it
+    done = account.run(program, "-c" if program == "tcsh" else "-lc", "echo end", user=23456)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("shells", [["bash", "posix"], ["bash"]])
+def test_after_su_no_other_user_s_file_is_read(account: Account, shells: list[str], tmp_path: Path) -> None:
+    bob = tmp_path / "bob"
+    shutil.copytree(account.home, bob)
+    account.init(shells=shells)
+    exported = account.run("bash", "-lc", "env").stdout.splitlines()
+    carried = dict(line.split("=", 1) for line in exported if line.startswith(("BASH_ENV=", "ENV=", "CONDAFLEET")))
+    assert "BASH_ENV" in carried
+    account.home.chmod(0o700)
+    # bob without a block: nothing is said, nothing of alice's is read.
+    for command in (["bash", "-c"], ["dash", "-ic"]):
+        done = account.run(*command, "echo end", user=23457, HOME=str(bob), **carried)
+        assert (done.stdout, "Permission" in done.stderr) == ("end\n", False), done
+    # bob with one, who came with what a former block exported.
+    shutil.copytree(account.home, bob, dirs_exist_ok=True)
+    bob.chmod(0o755)
+    former = {"BASH_ENV": f"{account.home}/.condafleet.sh", "ENV": f"{account.home}/.condafleet.sh"}
+    ask = "bash -c 'conda; echo ${CONDAFLEET_BASH_ENV-none} $BASH_ENV'"
+    done = account.run("bash", "-ic", ask, user=23457, HOME=str(bob), **former)
+    assert done.stdout == "function\nnone $HOME/.condafleet.sh\n", done
+
+
+def test_what_a_module_system_set_is_kept_beside_two_installations(account: Account) -> None:
+    account.init()
+    modules = account.home / "modules"
+    modules.write_text("module() { echo modules; }\n")
+    # After the system's block: it has kept what was there. Ours comes next, in any order and number.
+    system = {"kind": "bash_rc", "shells": ["bash"], "env": SYSTEM_ENV_FILE}
+    lines = wanted(system, {"prefix": "/nowhere", "shells": ["bash"], "starts": list(STARTS)})
+    (account.home / "system").write_text("\n".join(lines or []) + "\n")
+    for reads in ("system .bashrc", ".bashrc system .bashrc", "system .bashrc system .profile"):
+        command = "".join(f". ~/{name}; " for name in reads.split()) + "bash -c 'conda; module'"
+        done = account.run("bash", "-c", command, BASH_ENV=str(modules))
+        assert (done.stdout, done.stderr) == ("function\nmodules\n", ""), (reads, done)
+
+
+def test_a_tcsh_without_a_path_gets_one(account: Account) -> None:
+    needs("tcsh")
+    for mode in ("full", "condabin", "path"):
+        account.init(mode=mode)
+        words = ["-i", f"HOME={account.home}", "tcsh", "-c", "printenv PATH"]
+        done = account.run("env", *words)
+        folder = account.prefix / ("bin" if mode == "path" else "condabin")
+        assert done.stderr == ""
+        assert done.stdout.startswith(f"{folder}:")
+        assert "/usr/bin" in done.stdout
+
+
+def test_a_tcsh_below_an_active_environment_is_left_as_it_is(account: Account) -> None:
+    needs("tcsh")
+    account.init()
+    told = {
+        "PATH": f"/envs/x/bin:/opt/miniconda3.d/1/condabin:{PATH}",
+        "CONDA_EXE": "/opt/miniconda3.d/1/bin/conda",
+        "CONDA_SHLVL": "1",
+        "CONDA_PREFIX": "/envs/x",
+    }
+    done = account.run("tcsh", "-c", "printenv PATH; printenv CONDA_EXE; conda activate", **told)
+    assert done.stdout == f"{told['PATH']}\n{told['CONDA_EXE']}\nfunction activate\n"
