@@ -10,7 +10,7 @@ from ansible.utils.display import Display
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access, packed
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
-from ansible_collections.condafleet.core.plugins.plugin_utils.handed_out import fetch_once
+from ansible_collections.condafleet.core.plugins.plugin_utils.handed_out import came_from, fetch_once
 from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, describe
 
 display = Display()
@@ -80,7 +80,8 @@ class ActionModule(FollowingAction):
         handed = args.get("fetch") == "controller" or any(source["kind"] == "path" for source in pending["sources"])
         if handed:
             access = Access.of(args.get("access"), credentials, args.get("mirror"))
-            path, _source = fetch_once(pending, access, shown.line)
+            path, source = fetch_once(pending, access, shown.line)
+            job["installers"] = came_from(args["installers"], pending, source)
             job["installer_path"] = self._hand_out(str(path), str(pending["filename"]))
         elif credentials:
             job["mirror_auth"] = packed(credentials)

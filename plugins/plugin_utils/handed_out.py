@@ -11,19 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.condafleet.core.plugins.module_utils import download
+from ansible_collections.condafleet.core.plugins.module_utils import download, files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 Say = Callable[[str], None]
 
 SHOW_SECONDS = 6.0
 MB = 1_000_000
+# Beside a fetched file: where it came from.
+ORIGIN = "origin"
 
 
 def fetch_once(pending: Mapping[str, Any], access: download.Access, say: Say) -> tuple[Path, str | None]:
-    """The verified file, and the URL that it came from (None where it was there). Ansible's forks wait for one of them.
+    """The verified file, and the URL that it came from, now or when it was fetched (None where nobody noted that).
 
-    FleetError lists each place with its cause.
+    Ansible's forks wait for one of them. FleetError lists each place with its cause.
     """
     folder = cache_folder() / pending["sha256"]
     with _alone(folder):
@@ -38,7 +40,28 @@ def fetch_once(pending: Mapping[str, Any], access: download.Access, say: Say) ->
             say=say,
             partials=str(folder),
         )
-    return path, source
+        note = str(folder / ORIGIN)
+        if source:
+            files.write_atomic(note, source + "\n", 0o600)
+        return path, source or (files.read_text(note) or "").strip() or None
+
+
+def came_from(
+    installers: Mapping[str, Mapping[str, Any]], pending: Mapping[str, Any], source: str | None
+) -> dict[str, dict[str, Any]]:
+    """The installers as the node's module takes them, with the place that `pending` really came from before its others.
+
+    The node gets the file itself, and notes that place in its receipt.
+    """
+    told = {architecture: dict(entry) for architecture, entry in installers.items()}
+    for entry in told.values():
+        if source and entry.get("sha256") == pending["sha256"]:
+            declared = [one for one in pending["sources"] if on_controller(one)["url"] == source]
+            others = [one for one in pending["sources"] if one not in declared]
+            # Its name, which may follow from the first place, is that of the file that is sent.
+            first = declared or [{"kind": "url", "url": source}]
+            entry.update(filename=pending["filename"], sources=[*first, *others])
+    return told
 
 
 def cache_folder() -> Path:
