@@ -11,12 +11,10 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import re
-import shutil
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, receipt
-from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.keep_copy import first_kept, keep_copy
 
 CA = os.path.join("etc", "condafleet", "ca.pem")
 PIP_CONF = "pip.conf"
@@ -89,10 +87,8 @@ def carry_out(prefix: str, installation: Mapping[str, Any], declared: Mapping[st
         return []
     kept = _keep(root)
     files.write_atomic(os.path.join(root, PIP_CONF), text, 0o644)
-    facts: Dict[str, Any] = {"pip_conf_sha256": files.sha256_bytes(text.encode("utf-8"))}
-    if kept:
-        facts["pip_conf_kept"] = kept
-    receipt.note(root, **facts)
+    back = first_kept((receipt.read(root) or {}).get("pip_conf_kept"), kept)
+    receipt.note(root, pip_conf_sha256=files.sha256_bytes(text.encode("utf-8")), pip_conf_kept=back)
     return [kept] if kept else []
 
 
@@ -165,13 +161,7 @@ def _keep(root: str) -> Optional[str]:
     found = observe(root)["access"]
     if found["pip_conf_sha256"] is None or found["pip_conf_ours"]:
         return None
-    copy = "%s.%s.bak" % (path, re.sub(r"[-:]", "", now()).replace("+0000", "Z"))
-    # With its mode: it may hold a password.
-    shutil.copy2(path, copy)
-    if os.geteuid() == 0:
-        status = os.stat(path)
-        os.chown(copy, status.st_uid, status.st_gid)
-    return copy
+    return keep_copy(path)
 
 
 def _take_away(root: str) -> List[str]:

@@ -14,10 +14,10 @@ import shutil
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, receipt
-from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.conda_run import check_candidate
 from ansible_collections.condafleet.core.plugins.module_utils.condarc import text_for, without_credentials
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.keep_copy import first_kept, keep_copy
 
 CONDARC = ".condarc"
 SITE = "/etc/conda"
@@ -51,7 +51,7 @@ def plan(installation: Mapping[str, Any], declared: Mapping[str, Any]) -> List[D
     sha256 = files.sha256_bytes(text.encode("utf-8"))
     before = installation.get("condarc") or ""
     site = installation.get("condarc_site") or {}
-    prefix = _prefix(installation, declared)
+    prefix = _prefix(declared, installation)
     own = os.path.join(prefix, CONDARC)
     ours = _is_ours(site.get("note"), prefix)
     if wanted["level"] == "site":
@@ -88,7 +88,7 @@ def carry_out(prefix: str, installation: Mapping[str, Any], declared: Mapping[st
     target = os.path.join(SITE if wanted["level"] == "site" else prefix, CONDARC)
     _check_solver(installation, wanted)
     check_candidate(prefix, target, _candidate(text, wanted.get("ca"), prefix))
-    name = _prefix(installation, declared)
+    name = _prefix(declared, installation)
     if wanted["level"] == "site":
         return _write_site(text, name) + _clear_prefix(prefix)
     kept = _write_prefix(prefix, text)
@@ -98,13 +98,19 @@ def carry_out(prefix: str, installation: Mapping[str, Any], declared: Mapping[st
 
 
 def remove(prefix: str, installation: Mapping[str, Any]) -> List[str]:
-    """Take the node's own file away again, and in an installation that was adopted the one in it; the paths."""
+    """Take the node's own file away again, and in an installation that was adopted the one in it; the paths.
+
+    `prefix` may be the installation's own folder in PREFIX.d; /etc/conda's note has PREFIX, as `installation` does.
+    """
     gone = []
-    if _is_ours(files.read_json(os.path.join(SITE, SITE_NOTE)), _without_folder(prefix)):
+    if _is_ours(files.read_json(os.path.join(SITE, SITE_NOTE)), _prefix(installation)):
         gone += _remove_site()
     known = receipt.read(prefix) or {}
     path = os.path.join(prefix, CONDARC)
-    if known.get("adopted") and known.get("condarc_sha256") and known["condarc_sha256"] == _look(path)[1]:
+    found = _look(path)[1]
+    # Where the node's own file was wanted, a user's was moved out of its way, and nothing is what we left here.
+    as_left = "condarc_sha256" in known and known["condarc_sha256"] == found
+    if known.get("adopted") and as_left and (found or known.get("condarc_kept")):
         _put_back(path, known.get("condarc_kept"))
         files.remove_quietly(path + PREVIOUS)
         gone.append(path)
@@ -115,10 +121,7 @@ def _write_prefix(prefix: str, text: str) -> List[str]:
     path = os.path.join(prefix, CONDARC)
     kept = _keep(path, _known_in(prefix))
     files.write_atomic(path, text, 0o644)
-    facts: Dict[str, Any] = {"condarc_sha256": files.sha256_bytes(text.encode("utf-8"))}
-    if kept:
-        facts["condarc_kept"] = kept
-    receipt.note(prefix, **facts)
+    _note(prefix, files.sha256_bytes(text.encode("utf-8")), kept)
     return [kept] if kept else []
 
 
@@ -128,9 +131,14 @@ def _clear_prefix(prefix: str) -> List[str]:
     kept = _keep(path, _known_in(prefix))
     files.remove_quietly(path)
     files.remove_quietly(path + PREVIOUS)
-    if receipt.read(prefix):
-        receipt.note(prefix, condarc_sha256=None, **({"condarc_kept": kept} if kept else {}))
+    if kept or receipt.read(prefix):
+        _note(prefix, None, kept)
     return [kept] if kept else []
+
+
+def _note(prefix: str, sha256: Optional[str], kept: Optional[str]) -> None:
+    back = first_kept((receipt.read(prefix) or {}).get("condarc_kept"), kept)
+    receipt.note(prefix, condarc_sha256=sha256, condarc_kept=back)
 
 
 def _write_site(text: str, name: str) -> List[str]:
@@ -147,7 +155,7 @@ def _write_site(text: str, name: str) -> List[str]:
         "schema_version": 1,
         "prefix": name,
         "sha256": files.sha256_bytes(text.encode("utf-8")),
-        "kept": kept or known.get("kept"),
+        "kept": first_kept(known.get("kept"), kept),
         "folder_made": made,
     }
     files.write_json(os.path.join(SITE, SITE_NOTE), note)
@@ -178,12 +186,7 @@ def _keep(path: str, ours: List[Any]) -> Optional[str]:
     if sha256 in ours:
         shutil.copy2(path, path + PREVIOUS)
         return None
-    copy = "%s.%s.bak" % (path, re.sub(r"[-:]", "", now()).replace("+0000", "Z"))
-    shutil.copy2(path, copy)
-    status = os.stat(path)
-    if os.geteuid() == 0:
-        os.chown(copy, status.st_uid, status.st_gid)
-    return copy
+    return keep_copy(path)
 
 
 def _known_in(prefix: str) -> List[Any]:
@@ -236,10 +239,6 @@ def _is_ours(note: Any, prefix: str) -> bool:
     return isinstance(note, Mapping) and note.get("prefix") == prefix
 
 
-def _prefix(installation: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
-    return _without_folder(str(declared.get("prefix") or installation["prefix"]))
-
-
-def _without_folder(prefix: str) -> str:
-    """PREFIX, also where the installation's own folder below PREFIX.d is given."""
-    return re.sub(r"\.d/[^/]+$", "", prefix)
+def _prefix(*told: Mapping[str, Any]) -> str:
+    """PREFIX itself, as it was declared or else looked at."""
+    return next(str(one["prefix"]) for one in told if one.get("prefix")).rstrip("/")

@@ -93,6 +93,18 @@ def test_a_user_s_own_pip_conf_is_kept_and_never_shown(prefix: Path) -> None:
     assert not Path(kept[0]).exists()
 
 
+def test_what_comes_back_is_what_was_there_first(prefix: Path) -> None:
+    mine = "[global]\ntimeout = 9\n"
+    (prefix / "pip.conf").write_text(mine)
+    bring(prefix, {"proxies": PROXIES})
+    (prefix / "pip.conf").write_text("[global]\nproxy = http://edited\n")
+    # At once: the second copy takes nothing from the first.
+    _changes, second = bring(prefix, {"proxies": PROXIES})
+    bring(prefix, {})
+    assert (prefix / "pip.conf").read_text() == mine
+    assert "edited" in Path(second[0]).read_text()
+
+
 def test_one_that_was_changed_since_stays(prefix: Path) -> None:
     bring(prefix, {"proxies": PROXIES})
     (prefix / "pip.conf").write_text("[global]\nproxy = http://mine\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,32 @@ class TestSite:
 
     def test_of_another_installation_is_left(self, prefix: str, site: Path) -> None:
         apply(prefix, "site")
-        assert condarc_file.remove(prefix + "2", observed(prefix)) == []
+        assert condarc_file.remove(prefix + "2", {**observed(prefix), "prefix": prefix + "2"}) == []
         assert condarc_file.remove(prefix + ".d/embedded-24.7.1-0-1", observed(prefix)) != []
+
+    def test_of_an_installation_whose_folder_has_a_name_like_ours(self, prefix: str, tmp_path: Path) -> None:
+        # No version of an installation at .../site, but one of its own.
+        own, other = str(tmp_path / "site.d" / "a"), str(tmp_path / "site")
+        shutil.copytree(prefix, own, symlinks=True)
+        apply(own, "site")
+        assert condarc_file.remove(other, {**observed(own), "prefix": other}) == []
+        assert condarc_file.remove(own, observed(own)) != []
+
+    def test_a_user_s_file_that_was_moved_out_of_its_way_comes_back(self, prefix: str) -> None:
+        Path(prefix, ".condarc").write_text(USERS_FILE)
+        apply(prefix, "site")
+        condarc_file.remove(prefix, observed(prefix))
+        assert read(prefix, ".condarc") == USERS_FILE
+        assert [path.name for path in Path(prefix).glob(".condarc*")] == [".condarc"]
+
+    def test_what_comes_back_is_what_was_there_first(self, prefix: str, site: Path) -> None:
+        site.mkdir()
+        (site / ".condarc").write_text(USERS_FILE)
+        apply(prefix, "site")
+        (site / ".condarc").write_text("channels: [edited]\n")
+        assert len(apply(prefix, "site", offline=True)) == 1
+        condarc_file.remove(prefix, observed(prefix))
+        assert read(site / ".condarc") == USERS_FILE
 
 
 def test_an_installation_that_was_adopted_gets_its_own_file_back(prefix: str) -> None:
@@ -184,6 +209,19 @@ def test_an_installation_that_was_adopted_gets_its_own_file_back(prefix: str) ->
     assert condarc_file.remove(prefix, observed(prefix)) == [f"{prefix}/.condarc"]
     assert read(prefix, ".condarc") == USERS_FILE
     assert [path.name for path in Path(prefix).glob(".condarc*")] == [".condarc"]
+
+
+def test_what_comes_back_is_what_was_there_first(prefix: str) -> None:
+    Path(prefix, ".condarc").write_text(USERS_FILE)
+    apply(prefix)
+    ours = read(prefix, ".condarc") or ""
+    Path(prefix, ".condarc").write_text(ours + "offline: true\n")
+    second = apply(prefix)
+    assert [read(copy) for copy in second] == [ours + "offline: true\n"]
+    condarc_file.remove(prefix, observed(prefix))
+    assert read(prefix, ".condarc") == USERS_FILE
+    # Nobody's edit is lost either.
+    assert Path(second[0]).exists()
 
 
 def test_what_is_observed_shows_no_credentials_but_every_change(prefix: str) -> None:
