@@ -12,11 +12,17 @@ from typing import Any, Optional, Union
 
 
 def write_atomic(
-    path: str, data: Union[bytes, str], mode: Optional[int] = 0o644, owner: int = -1, group: int = -1
+    path: str,
+    data: Union[bytes, str],
+    mode: Optional[int] = 0o644,
+    owner: int = -1,
+    group: int = -1,
+    like: Optional[str] = None,
 ) -> None:
     """Put `data` at `path` in one step. `owner` and `group` are numbers; -1 leaves them to the system.
 
-    A link is written through: what it points at is replaced, the link stays.
+    A link is written through: what it points at is replaced, the link stays. The extended attributes of the file
+    `like` (access lists, labels) are set too, as far as the system lets that be done.
     """
     target = os.path.realpath(path)
     content = data.encode("utf-8") if isinstance(data, str) else data
@@ -30,12 +36,23 @@ def write_atomic(
                 os.fchown(stream.fileno(), owner, group)
             if mode is not None:
                 os.fchmod(stream.fileno(), mode)
+            if like is not None:
+                copy_attributes(like, stream.fileno())
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except BaseException:
         remove_quietly(temporary)
         raise
+
+
+def copy_attributes(source: str, target: int) -> None:
+    """Extended attributes, but for those that sign the content."""
+    with contextlib.suppress(OSError, AttributeError):  # no such thing on this system or file system
+        for name in os.listxattr(source):
+            if name not in ("security.ima", "security.evm"):
+                with contextlib.suppress(OSError):
+                    os.setxattr(target, name, os.getxattr(source, name))
 
 
 def write_json(path: str, value: Any, mode: int = 0o644) -> None:

@@ -12,6 +12,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.acting import acti
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.shell_files import candidates
 from ansible_collections.condafleet.core.plugins.module_utils.shell_markers import inspect
+from ansible_collections.condafleet.core.plugins.module_utils.shell_places import real, real_link
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import current_user, find_user, group_members
 
 PROGRAM_END = "/condabin/conda"
@@ -55,21 +56,21 @@ def look_at(candidate: Mapping[str, Any], prefix: str, system_root: str) -> Dict
     """One file with what stands in it."""
     path = candidate["path"]
     if candidate["kind"] == "program":
-        return {**candidate, **read_program(path, prefix)}
+        return {**candidate, **read_program(path, prefix, system_root)}
     user = find_user(candidate["user"], system_root) if candidate["user"] else None
     content, problem = None, None
     try:
         with acting_as(user):
-            content = read_startup_file(path)
+            content = read_startup_file(path, system_root)
     except FleetError as error:
         problem = error.message
     return {**candidate, "exists": content is not None, "problem": problem, **inspect(content, prefix)}
 
 
-def read_program(path: str, prefix: str) -> Dict[str, Any]:
+def read_program(path: str, prefix: str, system_root: str = "/") -> Dict[str, Any]:
     """The link by which conda is found on PATH, told like a block."""
     try:
-        target = os.readlink(path)
+        target = os.readlink(real_link(path, system_root))
     except FileNotFoundError:
         return {"exists": False, "problem": None, "block": "absent", "prefix": None, "blocks": []}
     except OSError:
@@ -88,10 +89,10 @@ def read_program(path: str, prefix: str) -> Dict[str, Any]:
     }
 
 
-def read_startup_file(path: str) -> Optional[bytes]:
+def read_startup_file(path: str, system_root: str = "/") -> Optional[bytes]:
     """The content, or None where there is none. Links are followed; what is no regular file is not opened."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(real(path, system_root), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import Any, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.acting import acting_as
@@ -14,94 +14,108 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import read_startup_file
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import changes_of, selected
 from ansible_collections.condafleet.core.plugins.module_utils.shell_markers import drop, made_folders, put
+from ansible_collections.condafleet.core.plugins.module_utils.shell_places import (
+    cannot,
+    missing_folders,
+    real,
+    real_link,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.shell_text import leads, wanted
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import find_user
 
 
 def carry_out(shells: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
     """Do what plan_shells says."""
+    root = declared.get("system_root") or "/"
     chosen = {entry["path"] for entry in selected(shells, declared)}
     # What is taken out goes first: a file may be another one's to read afterwards.
     changes = sorted(changes_of(shells, declared), key=lambda pair: bool(pair[1]["after"]))
     for entry, change in changes:
-        user = find_user(entry["user"], declared.get("system_root") or "/") if entry["user"] else None
+        user = find_user(entry["user"], root) if entry["user"] else None
         lines = wanted(entry, declared) if change["after"] else None
         with acting_as(user):
             if entry["kind"] == "program":
-                link(entry["path"], lines[0] if lines else None)
+                link(entry["path"], lines[0] if lines else None, root)
             elif lines is not None:
                 first = leads(entry, declared)
-                write_block(entry["path"], declared["prefix"], lines, first, 0o700 if entry["user"] else 0o755)
+                mode = 0o700 if entry["user"] else 0o755
+                write_block(entry["path"], declared["prefix"], lines, first, mode, root)
             else:
-                remove_block(entry["path"], declared["prefix"], ours_only=entry["path"] not in chosen)
+                remove_block(entry["path"], declared["prefix"], entry["path"] not in chosen, root)
 
 
-def write_block(path: str, prefix: str, lines: Sequence[str], first: bool = False, folder_mode: int = 0o755) -> None:
+def write_block(
+    path: str,
+    prefix: str,
+    lines: Sequence[str],
+    first: bool = False,
+    folder_mode: int = 0o755,
+    system_root: str = "/",
+) -> None:
     """Put the block of `prefix` into one file; folders that have to be made for it get `folder_mode`."""
-    former = read_startup_file(path)
-    content = put(former, prefix, lines, first, len(missing_folders(path)))
+    former = read_startup_file(path, system_root)
     with refused(path):
-        make_folders(path, folder_mode)
-    write_startup_file(path, content)
+        target = real(path, system_root)
+        content = put(former, prefix, lines, first, len(missing_folders(target)))
+        make_folders(target, folder_mode)
+        write_startup_file(target, content)
 
 
-def remove_block(path: str, prefix: str, ours_only: bool = False) -> None:
-    """Take the blocks of `prefix` out of one file; what was made for the block goes with it."""
-    former = read_startup_file(path)
+def remove_block(path: str, prefix: str, ours_only: bool = False, system_root: str = "/") -> None:
+    """Take the blocks of `prefix` out of one file; what was made for the block goes with it.
+
+    A home may be shared: another node may do the same at the same time.
+    """
+    former = read_startup_file(path, system_root)
     if former is None:
         return
     rest, folders = drop(former, prefix, ours_only), made_folders(former, prefix)
-    if rest or folders is None:
-        write_startup_file(path, rest)
-        return
     with refused(path):
-        os.unlink(path)
-    folder = os.path.dirname(path)
+        # What was made stands where a link of the user's leads: the link stays.
+        target = real(path, system_root)
+        if rest or folders is None:
+            write_startup_file(target, rest)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)
+    folder = os.path.dirname(target)
     for _ in range(folders):
         with contextlib.suppress(OSError):  # something else may be in it by now
             os.rmdir(folder)
         folder = os.path.dirname(folder)
 
 
-def link(path: str, target: Optional[str]) -> None:
+def link(path: str, target: Optional[str], system_root: str = "/") -> None:
     """Make a link lead to `target` in one step; without one, remove it."""
     with refused(path):
+        place = real_link(path, system_root)
         if target is None:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place)
             return
-        make_folders(path, 0o755)
-        temporary = f"{path}.condafleet-{os.getpid()}"
+        make_folders(place, 0o755)
+        temporary = f"{place}.condafleet-{os.getpid()}"
         os.symlink(target, temporary)
-        os.replace(temporary, path)
+        os.replace(temporary, place)
 
 
-def write_startup_file(path: str, content: bytes) -> None:
-    """Replace a file in one step; a new one is readable by all."""
-    target = os.path.realpath(path)
-    with refused(path):
-        try:
-            status = os.stat(target)
-        except FileNotFoundError:
-            files.write_atomic(target, content, 0o644)
-        else:
-            files.write_atomic(target, content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+def write_startup_file(target: str, content: bytes) -> None:
+    """Replace the file at a real path in one step; a new one is readable by all."""
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        files.write_atomic(target, content, 0o644)
+    else:
+        mode = stat.S_IMODE(status.st_mode)
+        files.write_atomic(target, content, mode, status.st_uid, status.st_gid, like=target)
 
 
-def missing_folders(path: str) -> List[str]:
-    """The folders that have to be made for this file, the nearest first."""
-    missing = []
-    folder = os.path.dirname(os.path.realpath(path))
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    return missing
-
-
-def make_folders(path: str, mode: int) -> None:
-    """Make the folders above a file. The mode is set by itself: a strict umask would hide a system's file."""
-    for folder in reversed(missing_folders(path)):
-        os.mkdir(folder)
-        os.chmod(folder, mode)
+def make_folders(target: str, mode: int) -> None:
+    """Make the folders above a real path. The mode is set by itself: a strict umask would hide a system's file."""
+    for folder in reversed(missing_folders(target)):
+        with contextlib.suppress(FileExistsError):  # another node made it, and sets its mode
+            os.mkdir(folder)
+            os.chmod(folder, mode)
 
 
 @contextlib.contextmanager
@@ -110,7 +124,4 @@ def refused(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FleetError(
-            f"{path}: cannot be written as user {os.geteuid()}: {error.strerror}. The file is as it was. "
-            "Next: run with the rights to write it (become: true), or give the file to its user."
-        ) from error
+        raise FleetError(cannot(path, error.strerror)) from error

@@ -7,10 +7,10 @@ for: none where it is only looked at, since a block may be left there.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.shell_places import there
 from ansible_collections.condafleet.core.plugins.module_utils.shell_text import ENV_FILE, SHELLS, SYSTEM_ENV_FILE
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import find_user, under
 
@@ -44,19 +44,19 @@ def system_files(system_root: str = "/") -> Iterator[File]:
 
 def zsh_folder(system_root: str = "/") -> Optional[str]:
     """Where zsh was built to look for its system files; None where there is no zsh to read them."""
-    if os.path.isdir(under(system_root, "/etc/zsh")):
+    if exists(system_root, "/etc/zsh"):
         return "/etc/zsh"
     return (
         "/etc" if has(system_root, "/etc/zshrc", "/etc/zprofile", "/etc/zshenv", "/bin/zsh", "/usr/bin/zsh") else None
     )
 
 
-def user_files(home: str) -> Iterator[File]:
+def user_files(home: str, system_root: str = "/") -> Iterator[File]:
     """The files that shells read for one user."""
     yield "bash_rc", home + "/.bashrc", ["bash"]
     # bash reads the first of these that exists when logging in: making an earlier one would hide a later one.
     names = (".bash_profile", ".bash_login", ".profile")
-    read = next((name for name in names if os.path.lexists(os.path.join(home, name))), names[-1])
+    read = next((name for name in names if there(home + "/" + name, system_root)), names[-1])
     for name in names:
         readers = ["bash"] if name == read else []
         yield "login", home + "/" + name, readers + (["posix"] if name == ".profile" else [])
@@ -66,7 +66,7 @@ def user_files(home: str) -> Iterator[File]:
     yield "zsh_rc", home + "/.zshrc", ["zsh"]
     yield "fish", home + "/.config/fish/config.fish", ["fish"]
     # tcsh reads ~/.cshrc only where there is no ~/.tcshrc.
-    cshrc = os.path.lexists(home + "/.cshrc") and not os.path.lexists(home + "/.tcshrc")
+    cshrc = there(home + "/.cshrc", system_root) and not there(home + "/.tcshrc", system_root)
     yield "csh", home + "/.tcshrc", [] if cshrc else ["tcsh"]
     yield "csh", home + "/.cshrc", ["tcsh"] if cshrc else []
 
@@ -100,13 +100,13 @@ def candidates(users: Sequence[str], system_root: str = "/") -> Tuple[List[Dict[
                 "user": name,
                 "env": "$HOME/" + ENV_FILE,
             }
-            for kind, path, shells in user_files(user.home)
+            for kind, path, shells in user_files(user.home, system_root)
         ]
     return found, problems
 
 
 def exists(system_root: str, path: str) -> bool:
-    return os.path.lexists(under(system_root, path))
+    return there(under(system_root, path), system_root)
 
 
 def has(system_root: str, *marks: str) -> bool:

@@ -8,6 +8,7 @@ import os
 from typing import Any, Dict, List, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.shell_places import real
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import under
 
 PATH = "/var/lib/condafleet/shell_init.json"
@@ -20,7 +21,7 @@ def users(prefix: str, system_root: str = "/") -> List[str]:
 
 def note(prefix: str, names: Sequence[str], system_root: str = "/") -> None:
     """Note these users for an installation. Where nothing is left to be noted, nothing is left behind."""
-    path = under(system_root, PATH)
+    path = real(under(system_root, PATH), system_root)
     noted = _read(system_root)
     if list(names) == list(noted.get(prefix) or []):
         return
@@ -36,5 +37,5 @@ def note(prefix: str, names: Sequence[str], system_root: str = "/") -> None:
 
 
 def _read(system_root: str) -> Dict[str, Any]:
-    stored = files.read_json(under(system_root, PATH))
+    stored = files.read_json(real(under(system_root, PATH), system_root))
     return stored if isinstance(stored, dict) else {}

@@ -10,6 +10,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.shell_places import real
 
 
 class User(NamedTuple):
@@ -37,7 +38,7 @@ def find_user(name: str, system_root: str = "/") -> User:
             f"shell_init_users: {name} is not accepted. This node has no such user. "
             "Next: create the user first, or take the name out. Nothing was changed."
         )
-    if not os.path.isdir(found.home):
+    if not os.path.isdir(real(found.home, system_root)):
         raise FleetError(
             f"shell_init_users: {name} is not accepted. The home folder {found.home} does not exist on this node. "
             "Next: create it (or mount it) first, or take the name out. Nothing was changed."
@@ -104,7 +105,7 @@ def _group(name: str, system_root: str) -> Optional[Tuple[int, List[str]]]:
 
 
 def _lines(system_root: str, path: str, least: int) -> Iterator[List[str]]:
-    for line in (files.read_text(os.path.join(system_root, path)) or "").splitlines():
+    for line in (files.read_text(real(under(system_root, path), system_root)) or "").splitlines():
         parts = line.split(":")
         if len(parts) >= least and parts[2].isdigit():
             yield parts

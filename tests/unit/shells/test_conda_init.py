@@ -328,3 +328,20 @@ def test_a_tcsh_user_s_cshrc_is_not_hidden(system: System, capsys: Capture) -> N
     result = system.run(capsys, scope="users", users=["alice"], shells=["tcsh"])
     assert changed(result) == [".cshrc"]
     assert not (home / ".tcshrc").exists()
+
+
+def test_an_image_s_links_do_not_lead_out_of_it(system: System, capsys: Capture, tmp_path: Path) -> None:
+    outside = tmp_path / "hostfile"
+    outside.write_text("# the host's\n")
+    (system.root / "etc/bash.bashrc").unlink()
+    (system.root / "etc/bash.bashrc").symlink_to(outside)
+    host = tree(tmp_path / "miniconda3")
+    assert system.run(capsys)["changed"] is True
+    assert outside.read_text() == "# the host's\n"
+    inside = system.root / str(outside).lstrip("/")
+    assert str(system.prefix) in inside.read_text()
+    assert system.run(capsys)["changed"] is False
+    system.run(capsys, state="absent")
+    assert not inside.exists()
+    assert (system.root / "etc/bash.bashrc").is_symlink()
+    assert tree(tmp_path / "miniconda3") == host
