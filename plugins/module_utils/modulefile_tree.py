@@ -5,8 +5,9 @@
     FOLDER/ENV/.version     the default: where PREFIX/envs/ENV leads when it is loaded, so that it moves with that link
     FOLDER/CONDA/VERSION    the installation
 
-and a line in the file where a module system that is there keeps its search path. Only what condafleet wrote is ever
-changed or removed; anything else in the folder is the site's.
+and a line in the file where a module system that is there keeps its search path (modulefile_lines). Ours is only what
+names this prefix or leads below this root: a folder may be the site's, or shared with other fleets. What stands in the
+way of ours is refused before anything changes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import modulefile_lines as search
 from ansible_collections.condafleet.core.plugins.module_utils.generations import (
     generations_dir,
     list_names,
@@ -28,19 +31,23 @@ from ansible_collections.condafleet.core.plugins.module_utils.modulefile import 
     PLACE,
     default_text,
     installation_text,
+    quote,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.modulefile_folders import (
+    default_folder,
+    note_folders,
+    noted_folders,
 )
 
-LINE_MARK = "# condafleet"
-# Where each system keeps its search path, and how a folder is named there: Debian's Lmod, Environment Modules 5 and
-# before. Where initrc is, modulespath is not read.
-LMOD = "/etc/lmod/modulespath"
-MODULES = "/etc/environment-modules/initrc"
-OLD_MODULES = "/etc/environment-modules/modulespath"
-LINES = {
-    LMOD: "%%s %s" % LINE_MARK,
-    MODULES: "module use --append {%%s} ;%s" % LINE_MARK,
-    OLD_MODULES: "%%s %s" % LINE_MARK,
-}
+DEFAULT = ".version"
+# Whose a file is.
+OURS = "ours"
+SITE = "the site's own"
+OTHERS = "condafleet's for another installation or root"
+GONE = "removed meanwhile"
+# How many of the paths that are in the way an error names.
+NAMED = 3
+Entries = Dict[str, List[str]]
 
 
 def module_name(prefix: str) -> str:
@@ -50,38 +57,85 @@ def module_name(prefix: str) -> str:
 
 
 def observe_modulefiles(folder: str, prefix: str, root: str, system_root: str = "/") -> Dict[str, Any]:
-    """{folder, found, wanted, systems}: both are {path below the folder: [link|text, content]}; reads names and small
-    files only. `systems` is {file: whether the folder is named there}, of the module systems that are there."""
+    """{folder, prefix, root, system_root, found, wanted, others, shared, systems, former}; reads names and small files.
+
+    `found` and `wanted` are {path below the folder: [link|text, content]}, `others` {path where ours may have to be:
+    whose it is}, `shared` says whether another fleet has modulefiles there. `systems` is what observe_lines returns.
+    `former` is {FOLDER: {found, shared, systems}} of folders that were declared before, if anything of ours is left.
+    """
+    folder = folder.rstrip("/") or "/"
+    former = {}
+    for one in sorted({*noted_folders(root, system_root), default_folder(root)} - {folder}):
+        seen = {**_look(one, prefix, root, {}), "systems": search.observe_lines(one, system_root)}
+        del seen["others"]
+        if seen["found"] or (search.OURS in seen["systems"].values() and not seen["shared"]):
+            former[one] = seen
+    wanted = _wanted(prefix, root)
     return {
         "folder": folder,
-        "found": _found(folder),
-        "wanted": _wanted(prefix, root),
-        "systems": {path: _named(folder, path, system_root) for path in _systems(system_root)},
+        "prefix": prefix,
+        "root": root,
+        "system_root": system_root,
+        "wanted": wanted,
+        **_look(folder, prefix, root, wanted),
+        "systems": search.observe_lines(folder, system_root),
+        "former": former,
     }
 
 
-def _found(folder: str) -> Dict[str, List[str]]:
-    """What condafleet wrote there."""
-    found: Dict[str, List[str]] = {}
+def _look(folder: str, prefix: str, root: str, wanted: Mapping[str, List[str]]) -> Dict[str, Any]:
+    """{found, others, shared} of one folder."""
+    found: Entries = {}
+    others: Dict[str, str] = {}
+    shared = False
     for name in _names(folder):
+        if not os.path.isdir(os.path.join(folder, name)):
+            others[name] = SITE
+            continue
+        of_another_root = False
         for version in _names(os.path.join(folder, name)):
-            path = os.path.join(folder, name, version)
-            if os.path.islink(path):
-                target = os.readlink(path)
-                if target.endswith("/" + PLACE):
-                    found["%s/%s" % (name, version)] = ["link", target]
-            elif os.path.isfile(path):
-                text = files.read_text(path) or ""
-                if text.startswith("#%Module") and MARK in text[:200]:
-                    found["%s/%s" % (name, version)] = ["text", text]
-    return found
+            path = "%s/%s" % (name, version)
+            entry, whose = _entry(os.path.join(folder, path), prefix, root)
+            if entry:
+                found[path] = entry
+            if whose in (OURS, GONE):
+                continue
+            shared = shared or whose == OTHERS
+            of_another_root = of_another_root or (whose == OTHERS and os.path.islink(os.path.join(folder, path)))
+            # Only what may ever be wanted: a site has many modulefiles.
+            if version == DEFAULT or parse_name(version) or name == module_name(prefix):
+                others[path] = whose
+        # Another root's default for this prefix: it would be written anew each time.
+        default = "%s/%s" % (name, DEFAULT)
+        if of_another_root and default not in wanted:
+            found.pop(default, None)
+    return {"found": found, "others": others, "shared": shared}
 
 
-def _wanted(prefix: str, root: str) -> Dict[str, List[str]]:
-    wanted: Dict[str, List[str]] = {}
-    version = _conda_version(prefix)
-    if version:
-        wanted["%s/%s" % (module_name(prefix), version)] = ["text", installation_text(prefix)]
+def _entry(path: str, prefix: str, root: str) -> Tuple[Optional[List[str]], str]:
+    """([link|text, content] of what is ours, whose it is)."""
+    try:
+        if os.path.islink(path):
+            target = os.readlink(path)
+            if not target.endswith("/" + PLACE):
+                return None, SITE
+            return (["link", target], OURS) if target.startswith(generations_dir(root) + "/") else (None, OTHERS)
+        text = files.read_text(path)
+    except FileNotFoundError:
+        text = None
+    except OSError:
+        # A folder, or not for this user to read.
+        return None, SITE
+    if text is None:
+        return None, GONE
+    if not (text.startswith("#%Module") and MARK in text[:200]):
+        return None, SITE
+    # As a word of Tcl begins: a longer path that ends alike is another one.
+    return (["text", text], OURS) if quote(os.path.join(prefix, ""))[:-1] in text else (None, OTHERS)
+
+
+def _wanted(prefix: str, root: str) -> Entries:
+    wanted = _of_installation(prefix, _conda_version(prefix))
     for name in list_names(root):
         parsed = parse_name(name)
         path = os.path.join(generations_dir(root), name)
@@ -89,8 +143,12 @@ def _wanted(prefix: str, root: str) -> Dict[str, List[str]]:
         if parsed and os.path.isfile(os.path.join(path, PLACE)) and read_receipt(path) is not None:
             wanted["%s/%s" % (parsed.environment, name)] = ["link", os.path.join(path, PLACE)]
             link = os.path.join(prefix, "envs", parsed.environment)
-            wanted["%s/.version" % parsed.environment] = ["text", default_text(link)]
+            wanted["%s/%s" % (parsed.environment, DEFAULT)] = ["text", default_text(link)]
     return wanted
+
+
+def _of_installation(prefix: str, version: Optional[str]) -> Entries:
+    return {"%s/%s" % (module_name(prefix), version): ["text", installation_text(prefix)]} if version else {}
 
 
 def _conda_version(prefix: str) -> Optional[str]:
@@ -101,46 +159,91 @@ def _conda_version(prefix: str) -> Optional[str]:
     return versions[-1] if versions else None
 
 
-def _systems(system_root: str) -> List[str]:
-    there = [path for path in (LMOD, MODULES, OLD_MODULES) if os.path.isfile(_below(system_root, path))]
-    return [path for path in there if not (path == OLD_MODULES and MODULES in there)]
-
-
-def _named(folder: str, path: str, system_root: str) -> str:
-    text = files.read_text(_below(system_root, path)) or ""
-    if LINES[path] % folder in text.splitlines():
-        return "ours"
-    words = re.findall(r"[^\s{}\"';]+", _without_comments(text))
-    return "site" if folder in [word.rstrip("/") for word in words] else "absent"
-
-
-def _without_comments(text: str) -> str:
-    return "\n".join(line.split("#", 1)[0] for line in text.splitlines())
-
-
 def plan_modulefiles(
-    observed: Optional[Mapping[str, Any]], declared: bool, environments: Mapping[str, Mapping[str, Any]]
+    observed: Optional[Mapping[str, Any]],
+    declared: bool,
+    environments: Mapping[str, Mapping[str, Any]],
+    conda: Optional[str] = None,
 ) -> List[Dict[str, Any]]:
-    """[{what, before, after}]; `environments` is the plan's, whose generations get their modulefile once built."""
+    """[{what, before, after}]; `environments` is the plan's, whose generations get their modulefile once built, and
+    `conda` the version of an installation that is to come."""
     if not observed:
         return []
     found: Mapping[str, List[str]] = observed["found"]
-    wanted: Dict[str, List[str]] = dict(observed["wanted"]) if declared else {}
-    if declared:
-        for name, entry in environments.items():
-            if entry.get("action") == "build" and entry.get("generation"):
-                wanted.setdefault("%s/%s" % (name, entry["generation"]), ["link", "the one that it is built with"])
+    wanted = _to_come(observed, environments, conda) if declared else {}
     changes = []
     for path in sorted(set(found) | set(wanted)):
         before, after = found.get(path), wanted.get(path)
         if before != after:
             changes.append({"what": "modulefile %s" % path, "before": _shown(before), "after": _shown(after)})
-    for path, named in sorted(observed["systems"].items()):
-        if declared and named == "absent":
-            changes.append({"what": path, "before": None, "after": LINES[path] % observed["folder"]})
-        elif not declared and named == "ours":
-            changes.append({"what": path, "before": LINES[path] % observed["folder"], "after": None})
+    changes += _line_changes(observed["folder"], observed, declared)
+    for folder, former in sorted(observed["former"].items()):
+        for path, entry in sorted(former["found"].items()):
+            changes.append({"what": os.path.join(folder, path), "before": _shown(entry), "after": None})
+        changes += _line_changes(folder, former, False)
     return changes
+
+
+def refuse_modulefiles(
+    observed: Optional[Mapping[str, Any]],
+    declared: bool,
+    environments: Mapping[str, Mapping[str, Any]],
+    conda: Optional[str] = None,
+) -> Optional[str]:
+    """Why what is declared can't be put there, in one message; None where it can."""
+    if not observed or not declared:
+        return None
+    for path, state in sorted(observed["systems"].items()):
+        if state not in (search.ABSENT, search.OURS, search.SITE):
+            return search.refusal(path, state, observed["system_root"])
+    others: Mapping[str, str] = observed["others"]
+    wanted = _to_come(observed, environments, conda)
+    blocking = sorted({one for path in wanted for one in (path, path.split("/")[0]) if one in others})
+    if not blocking:
+        return None
+    named = ["%s (%s)" % (os.path.join(observed["folder"], one), others[one]) for one in blocking[:NAMED]]
+    more = " and %d more" % (len(blocking) - NAMED) if len(blocking) > NAMED else ""
+    return (
+        "environments_modulepath: %s can't be used, since modulefiles would take the place of what condafleet did not "
+        "write for %s and %s: %s%s. Accepted: a folder where nothing has these names, or what this fleet wrote there. "
+        "Next: let environments_modulepath be a folder of its own, or move what is there away yourself. "
+        "Nothing was changed."
+    ) % (observed["folder"], observed["prefix"], observed["root"], ", ".join(named), more)
+
+
+def _to_come(
+    observed: Mapping[str, Any], environments: Mapping[str, Mapping[str, Any]], conda: Optional[str]
+) -> Entries:
+    """What is wanted once the plan is carried out."""
+    wanted: Entries = dict(observed["wanted"])
+    prefix = observed["prefix"]
+    if conda:
+        now = ["text", installation_text(prefix)]
+        wanted = {path: entry for path, entry in wanted.items() if entry != now}
+        wanted.update(_of_installation(prefix, conda))
+    for name, entry in environments.items():
+        if entry.get("action") == "build" and entry.get("generation"):
+            wanted.setdefault("%s/%s" % (name, entry["generation"]), ["link", "the one that it is built with"])
+        if entry.get("action") in ("build", "unknown"):
+            link = os.path.join(prefix, "envs", name)
+            wanted.setdefault("%s/%s" % (name, DEFAULT), ["text", default_text(link)])
+    return wanted
+
+
+def _line_changes(folder: str, seen: Mapping[str, Any], declared: bool) -> List[Dict[str, Any]]:
+    changes: List[Dict[str, Any]] = []
+    for path, named in sorted(seen["systems"].items()):
+        line = search.line_of(folder, path)
+        if declared and named == search.ABSENT:
+            changes.append({"what": path, "before": None, "after": line})
+        elif _superfluous(named, seen, declared):
+            changes.append({"what": path, "before": line, "after": None})
+    return changes
+
+
+def _superfluous(named: str, seen: Mapping[str, Any], declared: bool) -> bool:
+    """Whether our line has to go; another fleet that has modulefiles in that folder needs it too."""
+    return not declared and named == search.OURS and not seen["shared"]
 
 
 def _shown(entry: Optional[List[str]]) -> Optional[str]:
@@ -149,56 +252,56 @@ def _shown(entry: Optional[List[str]]) -> Optional[str]:
     return entry[1] if entry[0] == "link" else "text of %d characters" % len(entry[1])
 
 
-def apply_modulefiles(observed: Mapping[str, Any], declared: bool, system_root: str = "/") -> None:
-    """Carry out what plan_modulefiles says, each file in one step: new ones first, the search path last."""
-    folder = observed["folder"]
+def apply_modulefiles(observed: Mapping[str, Any], declared: bool) -> None:
+    """Carry out what plan_modulefiles says, each file in one step: new ones first, then the search path, and what
+    lies in former folders last."""
+    folder, root, system_root = observed["folder"], observed["root"], observed["system_root"]
     found: Mapping[str, List[str]] = observed["found"]
     wanted: Mapping[str, List[str]] = observed["wanted"] if declared else {}
+    noted = noted_folders(root, system_root)
+    if declared and folder != default_folder(root):
+        noted.setdefault(folder, not os.path.isdir(folder))
+        note_folders(root, noted, system_root)
     for path, (kind, content) in sorted(wanted.items()):
         if found.get(path) != [kind, content]:
             _put(os.path.join(folder, path), kind, content)
-    for path in sorted(set(found) - set(wanted)):
-        os.unlink(os.path.join(folder, path))
+    _remove(folder, sorted(set(found) - set(wanted)))
+    _register(folder, observed, declared, system_root)
+    gone = dict(observed["former"]) if declared else {folder: observed, **observed["former"]}
+    for former, seen in sorted(gone.items()):
+        if former != folder:
+            _remove(former, sorted(seen["found"]))
+            _register(former, seen, False, system_root)
+        # A folder that was there before us stays, also where it is empty.
+        if former == default_folder(root) or noted.get(former):
+            _remove_if_empty(former)
+    note_folders(root, {folder: noted[folder]} if declared and folder in noted else {}, system_root)
+
+
+def _remove(folder: str, paths: List[str]) -> None:
+    for path in paths:
+        # Another node may have been quicker.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, path))
         _remove_if_empty(os.path.join(folder, os.path.dirname(path)))
-    if not declared and found:
-        _remove_if_empty(folder)
-    for path, named in sorted(observed["systems"].items()):
-        if named == ("absent" if declared else "ours"):
-            _register(folder, path, system_root, declared)
+
+
+def _register(folder: str, seen: Mapping[str, Any], declared: bool, system_root: str) -> None:
+    for path, named in sorted(seen["systems"].items()):
+        if (declared and named == search.ABSENT) or _superfluous(named, seen, declared):
+            search.register(folder, path, system_root, declared)
 
 
 def _put(path: str, kind: str, content: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    if kind == "text":
-        if os.path.islink(path):
-            os.unlink(path)
-        files.write_atomic(path, content)
-        return
-    part = path + ".condafleet-part"
+    # Several nodes may work in one folder. What an end of the machine leaves is ours by its content, and removed.
+    part = os.path.join(os.path.dirname(path), ".condafleet-%s-%d" % (socket.gethostname(), os.getpid()))
     files.remove_quietly(part)
-    os.symlink(content, part)
-    os.replace(part, path)
-
-
-def _register(folder: str, path: str, system_root: str, declared: bool) -> None:
-    place = _below(system_root, path)
-    text = files.read_text(place) or ""
-    line = LINES[path] % folder
-    if declared:
-        text += ("" if text.endswith("\n") or not text else "\n") + line + "\n"
+    if kind == "text":
+        files.write_atomic(part, content)
     else:
-        text = "".join(one for one in text.splitlines(True) if one.rstrip("\n") != line)
-    mode, owner, group = _status(place)
-    files.write_atomic(place, text, mode, owner, group)
-
-
-def _status(path: str) -> Tuple[int, int, int]:
-    status = os.stat(path)
-    return status.st_mode & 0o7777, status.st_uid, status.st_gid
-
-
-def _below(system_root: str, path: str) -> str:
-    return os.path.join(system_root, path.lstrip("/"))
+        os.symlink(content, part)
+    os.replace(part, path)
 
 
 def _remove_if_empty(path: str) -> None:

@@ -7,11 +7,19 @@ this file only puts the parts together, for the play that lets converged nodes l
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
-from ansible_collections.condafleet.core.plugins.module_utils.installer import plan_installation, refuse_installation
-from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import plan_modulefiles
+from ansible_collections.condafleet.core.plugins.module_utils.installer import (
+    brought_conda,
+    choose,
+    plan_installation,
+    refuse_installation,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import (
+    plan_modulefiles,
+    refuse_modulefiles,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import needs_validation
@@ -59,7 +67,13 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
             blocked.append(refusal)
         environments = plan_environments(observed, part["declared"], part["targets"], part["locks"], part.get("target"))
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
-        modulefiles = plan_modulefiles(observed.get("modulefiles"), bool(part.get("modulefiles")), environments)
+        conda = conda_to_come(observed, desired.get("installation"), installation)
+        wanted = (observed.get("modulefiles"), bool(part.get("modulefiles")), environments, conda)
+        refusal = refuse_modulefiles(*wanted)
+        if refusal:
+            blocked.append(refusal)
+        else:
+            modulefiles = plan_modulefiles(*wanted)
 
     damage = (observed.get("installation") or {}).get("damage")
     validation = plan_validation(observed, environments, desired.get("validation") or {})
@@ -81,6 +95,16 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         "blocked": blocked,
         "state": state,
     }
+
+
+def conda_to_come(
+    observed: dict[str, Any], declared: Optional[dict[str, Any]], changes: list[dict[str, Any]]
+) -> Optional[str]:
+    """Return the version of conda that the node will have, where that changes and the installer's name tells it."""
+    moves = any(change["what"] == "installation" and change.get("action") != "remove" for change in changes)
+    if not declared or not moves:
+        return None
+    return brought_conda(choose(declared["installers"], observed["node"]["architecture"]) or {})
 
 
 def plan_validation(
@@ -116,14 +140,14 @@ def lines(part: dict[str, Any]) -> tuple[list[str], list[str]]:
             after.append("environment %s: %s (packages unknown until it is locked)" % (name, entry["why"]))
             continue
         after.append("environment %s: %s" % (name, entry["why"]))
-        before += ["  %s: %s" % (name, text) for text in package_lines(packages, "removed", "before")]
-        after += ["  %s: %s" % (name, text) for text in package_lines(packages, "added", "after")]
+        before += ["  %s: %s" % (name, text) for text in one_side(packages, "removed", "before")]
+        after += ["  %s: %s" % (name, text) for text in one_side(packages, "added", "after")]
     for name, frameworks in sorted(part["validation"].items()):
         after += ["validation of %s with %s: %s" % (name, key, why) for key, why in sorted(frameworks.items())]
     return before, after
 
 
-def package_lines(packages: dict[str, Any], whole: str, side: str) -> list[str]:
+def one_side(packages: dict[str, Any], whole: str, side: str) -> list[str]:
     """Return one line a package: those wholly `added` or `removed`, and one side of those that change."""
     found = ["%s %s" % (item["name"], item["version"]) for item in packages.get(whole) or []]
     found += ["%s %s" % (item["name"], item[side]) for item in packages.get("changed") or []]

@@ -17,7 +17,10 @@ description:
   - The folder is named in the file in which a module system of the node keeps its search path, where there is one
     (C(/etc/lmod/modulespath), C(/etc/environment-modules/initrc) or, without that,
     C(/etc/environment-modules/modulespath)).
-  - Only what it wrote itself is ever changed or removed.
+  - Only what it wrote itself for this prefix and root is ever changed or removed, so that a folder may be the site's or
+    shared with other fleets. Where something else has a name that is needed, it refuses before anything changes.
+  - A folder that was declared before is emptied, and its line taken out of the search path. Which ones these are is
+    noted in C(/var/lib/condafleet/modulefiles.json).
 author:
   - condafleet maintainers (@condafleet)
 options:
@@ -39,7 +42,9 @@ options:
     choices: [present, absent]
     default: present
   system_root:
-    description: The root folder of the system whose module system is told of the folder.
+    description:
+      - The root folder of the system whose module system is told of the folder. A search path that leads out of it by a
+        link is refused.
     type: path
     default: /
 attributes:
@@ -77,15 +82,52 @@ changes:
       type: str
 """
 
+import contextlib
 import os
+from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import (
     apply_modulefiles,
     observe_modulefiles,
     plan_modulefiles,
+    refuse_modulefiles,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+
+
+def observe(given: Mapping[str, Any]) -> Dict[str, Any]:
+    """What is there; FleetError where what is declared can't be put there."""
+    observed = observe_modulefiles(given["path"], given["prefix"], given["root"], given["system_root"])
+    refusal = refuse_modulefiles(observed, given["state"] == "present", {})
+    if refusal:
+        raise FleetError(refusal)
+    return observed
+
+
+def lock(given: Mapping[str, Any]) -> contextlib.AbstractContextManager:
+    """One at a time, on a shared file system too. A removal makes no lock where there is no root any more."""
+    root = given["root"]
+    if os.path.isdir(root) and (given["state"] == "present" or os.path.exists(os.path.join(root, "lock"))):
+        return node_lock(root, "modulefiles in %s" % given["path"])
+    return contextlib.nullcontext()
+
+
+def run(given: Mapping[str, Any], check: bool) -> List[Dict[str, Any]]:
+    """The changes, carried out unless it is only a check."""
+    declared = given["state"] == "present"
+    changes = plan_modulefiles(observe(given), declared, {})
+    if not changes or check:
+        return changes
+    with lock(given):
+        # Another node may have been quicker.
+        observed = observe(given)
+        changes = plan_modulefiles(observed, declared, {})
+        if changes:
+            apply_modulefiles(observed, declared)
+    return changes
 
 
 def main() -> None:
@@ -99,14 +141,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    given = module.params
-    declared = given["state"] == "present"
     os.umask(0o022)  # users read these
     try:
-        observed = observe_modulefiles(given["path"], given["prefix"], given["root"], given["system_root"])
-        changes = plan_modulefiles(observed, declared, {})
-        if changes and not module.check_mode:
-            apply_modulefiles(observed, declared, given["system_root"])
+        changes = run(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=error.message)
     except OSError as error:
         module.fail_json(msg="%s: cannot be read or written: %s." % (error.filename, error.strerror))
     before = ["%s: %s" % (one["what"], one["before"]) for one in changes if one["before"] is not None]
