@@ -9,6 +9,7 @@ import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
 PLATFORMS = {
     "x86_64": "linux-64",
@@ -107,8 +108,8 @@ def cuda_of(driver: Optional[str]) -> Optional[str]:
     """The newest CUDA version that the table knows this driver to support; None for none, or one older than it."""
     if not driver:
         return None
-    have = _numbers(driver)
-    return next((cuda for least, cuda in CUDA_BY_DRIVER if have >= _numbers(least)), None)
+    have = version_key(driver)
+    return next((cuda for least, cuda in CUDA_BY_DRIVER if have >= version_key(least)), None)
 
 
 def gpus(proc: str = "/proc", dev: str = "/dev") -> List[Dict[str, Any]]:
@@ -152,7 +153,3 @@ def _names(folder: str) -> List[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
-
-
-def _numbers(version: str) -> List[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
