@@ -12,7 +12,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.shell_users import
 
 @contextlib.contextmanager
 def acting_as(user: Optional[User]) -> Iterator[None]:
-    """Work with a user's own rights, so that a link in a home leads root to nothing that the user could not write."""
+    """Work with a user's own rights, so that a link in a home leads root to nothing that the user could not write.
+
+    OSError, which names the user, where the system does not let this process become that one.
+    """
     if user is None or os.geteuid() != 0 or user.uid == 0:
         yield
         return
@@ -21,11 +24,22 @@ def acting_as(user: Optional[User]) -> Iterator[None]:
         os.setgroups(_groups_of(user))
         os.setegid(user.gid)
         os.seteuid(user.uid)
+    except OSError as error:
+        # In a container, say, that has no such number. What was refused is refused the other way round too.
+        with contextlib.suppress(OSError):
+            _return(groups)
+        what = f"this process can't work as user {user.name} (uid {user.uid}, gid {user.gid}): {error.strerror}"
+        raise OSError(error.errno, what, user.home) from error
+    try:
         yield
     finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
+        _return(groups)
+
+
+def _return(groups: List[int]) -> None:
+    os.seteuid(0)
+    os.setegid(0)
+    os.setgroups(groups)
 
 
 def _groups_of(user: User) -> List[int]:

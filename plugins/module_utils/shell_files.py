@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ansible_collections.condafleet.core.plugins.module_utils.acting import acting_as
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.shell_places import there
 from ansible_collections.condafleet.core.plugins.module_utils.shell_text import ENV_FILE, SHELLS, SYSTEM_ENV_FILE
@@ -88,8 +89,17 @@ def candidates(users: Sequence[str], system_root: str = "/") -> Tuple[List[Dict[
     for name in users:
         try:
             user = find_user(name, system_root)
+            # Which login file is read depends on what is there, and root may not see that in a home on NFS.
+            with acting_as(user):
+                listed = list(user_files(user.home, system_root))
         except FleetError as error:
             problems[name] = error.message
+            continue
+        except OSError as error:
+            problems[name] = (
+                f"shell_init_users: {name} is not accepted. {error.filename}: {error.strerror}. "
+                "Next: let this system know the user's number, or take the name out. Nothing was changed."
+            )
             continue
         found += [
             {
@@ -100,7 +110,7 @@ def candidates(users: Sequence[str], system_root: str = "/") -> Tuple[List[Dict[
                 "user": name,
                 "env": "$HOME/" + ENV_FILE,
             }
-            for kind, path, shells in user_files(user.home, system_root)
+            for kind, path, shells in listed
         ]
     return found, problems
 
