@@ -12,7 +12,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.acting import acti
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.shell_files import candidates
 from ansible_collections.condafleet.core.plugins.module_utils.shell_markers import inspect
-from ansible_collections.condafleet.core.plugins.module_utils.shell_places import real, real_link
+from ansible_collections.condafleet.core.plugins.module_utils.shell_places import real, real_link, unwritable
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import current_user, find_user, group_members
 
 PROGRAM_END = "/condabin/conda"
@@ -21,12 +21,14 @@ PROGRAM_END = "/condabin/conda"
 def observe_shells(
     prefix: str, users: Sequence[str], system_root: str = "/", group: Optional[str] = None
 ) -> Dict[str, Any]:
-    """{files: [{path, kind, shells, scope, user, env, exists, problem, block, prefix, blocks}], problems: […],
-    skipped: [users], group: {name, members}|null, user: who runs, superuser}.
+    """{files: [{path, kind, shells, scope, user, env, exists, problem, unwritable, block, prefix, blocks}],
+    problems: […], skipped: [{user, why, noted}], noted: [users], group: {name, members}|null,
+    user: who runs, superuser}.
 
     Looked at are the files of the system, of `users` (without any: of the user that runs), of the group's members and
     of those that condafleet noted down when it wrote there. What can't be looked at is told as a problem, of the user
-    (no home), of the group or of the file: whether it matters depends on what is declared.
+    (no home), of the group or of the file: whether it matters depends on what is declared. `skipped` are those that
+    nobody named: members of the group, and users that are noted.
     """
     me, superuser = current_user(), os.geteuid() == 0
     members: List[str] = []
@@ -45,7 +47,12 @@ def observe_shells(
     return {
         "files": [look_at(candidate, prefix, system_root) for candidate in found],
         "problems": problems,
-        "skipped": [name for name in members if name in wrong],
+        "skipped": [
+            {"user": name, "why": wrong[name], "noted": name in noted}
+            for name in dict.fromkeys([*members, *noted])
+            if name in wrong
+        ],
+        "noted": noted,
         "group": {"name": group, "members": members_there} if group else None,
         "user": me,
         "superuser": superuser,
@@ -58,34 +65,41 @@ def look_at(candidate: Mapping[str, Any], prefix: str, system_root: str) -> Dict
     if candidate["kind"] == "program":
         return {**candidate, **read_program(path, prefix, system_root)}
     user = find_user(candidate["user"], system_root) if candidate["user"] else None
-    content, problem = None, None
+    content, problem, locked = None, None, None
     try:
         with acting_as(user):
+            locked = unwritable(path, system_root)
             content = read_startup_file(path, system_root)
     except FleetError as error:
         problem = error.message
-    return {**candidate, "exists": content is not None, "problem": problem, **inspect(content, prefix)}
+    seen = {"exists": content is not None, "problem": problem, "unwritable": locked}
+    return {**candidate, **seen, **inspect(content, prefix)}
 
 
 def read_program(path: str, prefix: str, system_root: str = "/") -> Dict[str, Any]:
-    """The link by which conda is found on PATH, told like a block."""
+    """The link by which conda is found on PATH, told like a block. It is ours where we noted that we made it."""
+    locked = unwritable(path, system_root, link=True)
     try:
         target = os.readlink(real_link(path, system_root))
     except FileNotFoundError:
-        return {"exists": False, "problem": None, "block": "absent", "prefix": None, "blocks": []}
+        seen = {"exists": False, "problem": None, "unwritable": locked}
+        return {**seen, "block": "absent", "prefix": None, "blocks": []}
     except OSError:
         problem = (
             f"{path}: is no link. Next: move it away, or leave noninteractive out of shell_init_starts. "
             "Nothing was changed."
         )
-        return {"exists": True, "problem": problem, "block": "other", "prefix": None, "blocks": []}
+        seen = {"exists": True, "problem": problem, "unwritable": locked}
+        return {**seen, "block": "other", "prefix": None, "blocks": []}
     owner = target[: -len(PROGRAM_END)] if target.endswith(PROGRAM_END) else None
+    made = owner is not None and owner == shell_register.program(system_root)
     return {
         "exists": True,
         "problem": None,
-        "block": "present" if owner == prefix else "other",
+        "unwritable": locked,
+        "block": "present" if owner == prefix and made else "other",
         "prefix": owner,
-        "blocks": [{"prefix": owner, "text": target, "ours": owner is not None, "leads": True}],
+        "blocks": [{"prefix": owner, "text": target, "ours": made, "leads": True}],
     }
 
 

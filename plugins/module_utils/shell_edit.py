@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.acting import acting_as
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import read_startup_file
-from ansible_collections.condafleet.core.plugins.module_utils.shell_block import changes_of, selected
+from ansible_collections.condafleet.core.plugins.module_utils.shell_block import changes_of, is_named, selected
 from ansible_collections.condafleet.core.plugins.module_utils.shell_markers import drop, made_folders, put
 from ansible_collections.condafleet.core.plugins.module_utils.shell_places import (
     cannot,
@@ -24,24 +24,34 @@ from ansible_collections.condafleet.core.plugins.module_utils.shell_text import 
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import find_user
 
 
-def carry_out(shells: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
-    """Do what plan_shells says."""
+def carry_out(shells: Mapping[str, Any], declared: Mapping[str, Any]) -> Dict[str, str]:
+    """Do what plan_shells says. {user: why it could not be done} for users that nobody named; else an error."""
+    failed: Dict[str, str] = {}
     root = declared.get("system_root") or "/"
     chosen = {entry["path"] for entry in selected(shells, declared)}
     # What is taken out goes first: a file may be another one's to read afterwards.
     changes = sorted(changes_of(shells, declared), key=lambda pair: bool(pair[1]["after"]))
     for entry, change in changes:
-        user = find_user(entry["user"], root) if entry["user"] else None
         lines = wanted(entry, declared) if change["after"] else None
-        with acting_as(user):
-            if entry["kind"] == "program":
-                link(entry["path"], lines[0] if lines else None, root)
-            elif lines is not None:
-                first = leads(entry, declared)
-                mode = 0o700 if entry["user"] else 0o755
-                write_block(entry["path"], declared["prefix"], lines, first, mode, root)
-            else:
-                remove_block(entry["path"], declared["prefix"], entry["path"] not in chosen, root)
+        try:
+            with acting_as(find_user(entry["user"], root) if entry["user"] else None):
+                _edit(entry, declared, lines, entry["path"] in chosen)
+        except (FleetError, OSError) as error:
+            # A quota that is used up, say: one member must not stop the others.
+            if is_named(entry["user"], declared, shells):
+                raise
+            failed.setdefault(entry["user"], str(error))
+    return failed
+
+
+def _edit(entry: Mapping[str, Any], declared: Mapping[str, Any], lines: Optional[Sequence[str]], chosen: bool) -> None:
+    path, prefix, root = entry["path"], declared["prefix"], declared.get("system_root") or "/"
+    if entry["kind"] == "program":
+        link(path, lines[0] if lines else None, root)
+    elif lines is not None:
+        write_block(path, prefix, lines, leads(entry, declared), 0o700 if entry["user"] else 0o755, root)
+    else:
+        remove_block(path, prefix, not chosen, root)
 
 
 def write_block(

@@ -46,7 +46,9 @@ options:
   group:
     description:
       - The group for O(scope=group), looked up on the node. Users whose first group it is are members too.
-      - Members without a home on the node are left out, and returned as RV(skipped).
+      - Members without a home on the node are left out, and returned as RV(skipped). So are those in whose files the
+        block of another installation stands, or half of one, and those whose files can't be written; of these the
+        module warns.
     type: str
   starts:
     description:
@@ -129,10 +131,19 @@ files:
       description: Whether it was changed.
       type: bool
 skipped:
-  description: The members of the group that have no home on the node.
+  description:
+    - The members of the group whose files were left as they are, and the users for whom condafleet wrote in a former
+      run and whose files can't be looked at now, so that a block may be left there. The latter are not forgotten.
   returned: success
   type: list
-  elements: str
+  elements: dict
+  contains:
+    user:
+      description: The user.
+      type: str
+    why:
+      description: The reason.
+      type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -141,9 +152,12 @@ from ansible_collections.condafleet.core.plugins.module_utils import shell_regis
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import (
+    changes_of,
     described_files,
+    holds_ours,
     plan_shells,
     refuse_shells,
+    skipped,
     users_left,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.shell_edit import carry_out
@@ -163,19 +177,27 @@ def run(module: AnsibleModule) -> dict:
     if refusal:
         raise FleetError(refusal)
     changes = plan_shells(observed, declared)
+    files = described_files(observed, declared)
+    reasons = {one["user"]: one["why"] for one in skipped(observed, declared)}
     if changes and not module.check_mode:
         # Before: what is written and not noted would be lost; what is noted and not there does no harm.
-        note(observed, declared, users_to_be(observed, changes))
-        carry_out(observed, declared)
+        note(observed, declared, [entry for entry, change in changes_of(observed, declared) if change["after"]])
+        failed = carry_out(observed, declared)
         after = observe(declared)
-        left = plan_shells(after, declared)
-        if left:
-            raise FleetError("%s: still differs afterwards. Next: see who else writes there." % left[0]["what"])
+        left = list(changes_of(after, declared))
+        for entry, change in left:
+            if entry["user"] not in failed:
+                raise FleetError("%s: still differs afterwards. Next: see who else writes there." % change["what"])
         note(after, declared, [])
+        undone = {entry["path"] for entry, _change in left}
+        changes = [change for change in changes if change["what"] not in undone]
+        files = [{**entry, "changed": entry["changed"] and entry["path"] not in undone} for entry in files]
+        reasons.update(failed)
+    warn(module, observed, declared, reasons)
     return {
         "changed": bool(changes),
-        "files": described_files(observed, declared),
-        "skipped": observed["skipped"],
+        "files": files,
+        "skipped": [{"user": user, "why": why} for user, why in reasons.items()],
         "diff": [
             {
                 "before": change["before"],
@@ -188,16 +210,30 @@ def run(module: AnsibleModule) -> dict:
     }
 
 
-def users_to_be(observed: dict, changes: list) -> list:
-    paths = {change["what"] for change in changes if change["after"]}
-    return [entry["user"] for entry in observed["files"] if entry["path"] in paths and entry["user"]]
+def warn(module: AnsibleModule, observed: dict, declared: dict, reasons: dict) -> None:
+    """Tell of who is left out. That a member of a group has no home here is an everyday thing, though."""
+    homeless = {one["user"] for one in observed["skipped"] if not one["noted"]}
+    noted = observed["noted"]
+    for user, why in reasons.items():
+        if user in noted:
+            module.warn(
+                "%s: a block of %s may remain in this user's files, and is looked for again by the next run, since "
+                "the user is noted in %s%s. %s"
+                % (user, declared["prefix"], declared["system_root"].rstrip("/"), shell_register.PATH, why)
+            )
+        elif user not in homeless:
+            module.warn("%s: left out. %s" % (user, why))
 
 
 def note(observed: dict, declared: dict, more: list) -> None:
-    """Only root works for several users, and has to remember which."""
+    """Note the link, and, since only root works for several users, which users: `more` are files to be written."""
+    prefix, system_root = declared["prefix"], declared["system_root"]
+    links = [entry for entry in observed["files"] if entry["kind"] == "program" and holds_ours(entry, prefix)]
+    linked = bool(links) or any(entry["kind"] == "program" for entry in more)
+    names = shell_register.users(prefix, system_root)
     if observed["superuser"]:
-        names = sorted(set(users_left(observed, declared["prefix"])) | set(more))
-        shell_register.note(declared["prefix"], names, declared["system_root"])
+        names = sorted({*users_left(observed, prefix), *(entry["user"] for entry in more if entry["user"])})
+    shell_register.note(prefix, names, linked, system_root)
 
 
 def main() -> None:

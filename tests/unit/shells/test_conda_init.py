@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.condafleet.core.plugins.module_utils import observe_shells
 from ansible_collections.condafleet.core.plugins.modules import conda_facts, conda_init
 
 ROOT = os.geteuid() == 0
@@ -275,7 +279,9 @@ def test_who_leaves_the_declaration_loses_the_block(system: System, capsys: Capt
 
     # alice by name, erin by her first group; ghost is no account here.
     grouped = system.run(capsys, scope="group", group="ml", shells=["bash"])
-    assert grouped["skipped"] == ["ghost"]
+    assert [one["user"] for one in grouped["skipped"]] == ["ghost"]
+    assert "no such user" in grouped["skipped"][0]["why"]
+    assert "warnings" not in grouped
     assert {path.name for path in homes["alice"].iterdir()} == {".bashrc", ".profile"}
     assert {path.name for path in (system.root / "home/erin").iterdir()} == {".bashrc", ".profile"}
     assert listing(homes["bob"]) == {}
@@ -345,3 +351,140 @@ def test_an_image_s_links_do_not_lead_out_of_it(system: System, capsys: Capture,
     assert not inside.exists()
     assert (system.root / "etc/bash.bashrc").is_symlink()
     assert tree(tmp_path / "miniconda3") == host
+
+
+OWN_BLOCK = """# >>> conda initialize >>>
+export PATH="/home/x/miniconda3/condabin:$PATH"
+# <<< conda initialize <<<
+"""
+
+
+def group(system: System, *members: str) -> dict[str, Any]:
+    (system.root / "etc/group").write_text(f"ml:x:900:{','.join(members)}\n")
+    return {"scope": "group", "group": "ml", "shells": ["bash"]}
+
+
+@pytest.mark.skipif(not ROOT, reason="only root works for other users")
+def test_one_member_s_own_conda_does_not_stop_the_group(system: System, capsys: Capture) -> None:
+    homes = {name: system.user(name, 23456 + number) for number, name in enumerate(("alice", "bob", "carol"))}
+    (homes["alice"] / ".bashrc").write_text(OWN_BLOCK)
+    (homes["bob"] / ".profile").write_text("# >>> conda initialize >>>\n")
+    before = {name: listing(homes[name]) for name in ("alice", "bob")}
+    ml = group(system, *homes)
+    promised, done = system.run(capsys, check=True, **ml), system.run(capsys, **ml)
+    assert promised["files"] == done["files"]
+    assert {entry["user"] for entry in done["files"]} == {"carol"}
+    assert {path.name for path in homes["carol"].iterdir()} == {".bashrc", ".profile"}
+    assert {name: listing(homes[name]) for name in before} == before
+    reasons = {one["user"]: one["why"] for one in done["skipped"]}
+    assert "block of /home/x/miniconda3, not of" in reasons["alice"]
+    assert "without its counterpart" in reasons["bob"]
+    assert promised["skipped"] == done["skipped"]
+    assert "alice: left out. " in str(done["warnings"])
+    assert system.run(capsys, **ml)["changed"] is False
+    # Who is named has to be answered for.
+    failed = system.run(capsys, scope="users", users=["alice"], shells=["bash"])
+    assert "block of /home/x/miniconda3, not of" in failed["msg"]
+    # What can be taken out is.
+    (homes["carol"] / ".bashrc").write_text((homes["carol"] / ".bashrc").read_text() + "# <<< conda initialize <<<\n")
+    system.run(capsys, state="absent", **ml)
+    assert {path.name for path in homes["carol"].iterdir()} == {".bashrc"}
+
+
+@pytest.mark.skipif(not ROOT, reason="only root works for other users")
+def test_a_home_that_can_not_be_written_does_not_stop_the_group(
+    system: System, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, carol = system.user("aservice", 23456), system.user("carol", 23457)
+    os.chown(service, 0, 0)
+    theirs = system.user("dave", 23458) / ".bashrc"
+    theirs.write_text("# root's\n")
+    ml = group(system, "aservice", "carol", "dave")
+    promised = system.run(capsys, check=True, **ml)
+    reasons = {one["user"]: one["why"] for one in promised["skipped"]}
+    assert ".bashrc: cannot be written as user 23456: Permission denied" in reasons["aservice"]
+    assert "it belongs to user 0, group 0" in reasons["dave"]
+    named = {"scope": "users", "users": ["aservice"], "shells": ["bash"]}
+    for check in (True, False):
+        assert "cannot be written as user 23456" in system.run(capsys, check=check, **named)["msg"]
+    # What only shows when it is done, such as a quota that is used up.
+    with monkeypatch.context() as patched:
+        patched.setattr(observe_shells, "unwritable", lambda *_words, **_more: None)
+        surprised = system.run(capsys, **ml)
+    assert {one["user"]: one["why"] for one in surprised["skipped"]}.keys() == reasons.keys()
+    done = {(entry["user"], Path(entry["path"]).name) for entry in surprised["files"] if entry["changed"]}
+    assert surprised["changed"] is True
+    assert done == {("carol", ".bashrc"), ("carol", ".profile"), ("dave", ".profile")}
+    assert listing(service) == {}
+    assert {path.name for path in carol.iterdir()} == {".bashrc", ".profile"}
+    again = system.run(capsys, **ml)
+    assert (again["changed"], len(again["skipped"])) == (False, 2)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root works for other users")
+def test_who_has_no_home_today_is_not_forgotten(system: System, capsys: Capture) -> None:
+    system.user("alice", 23456)
+    bob = system.user("bob", 23457)
+    system.run(capsys, scope="users", users=["alice", "bob"])
+    away = bob.rename(system.root / "unmounted")
+    narrowed = system.run(capsys, scope="users", users=["alice"], shells=["bash"])
+    assert (narrowed["changed"], [one["user"] for one in narrowed["skipped"]]) == (True, ["bob"])
+    gone = system.run(capsys, state="absent")
+    assert "bob: a block of" in str(gone["warnings"])
+    assert "may remain" in str(gone["warnings"])
+    again = system.run(capsys, state="absent")
+    assert (again["changed"], again["skipped"]) == (False, gone["skipped"])
+    away.rename(bob)
+    assert system.run(capsys, state="absent")["changed"] is True
+    assert listing(bob) == {}
+    assert not (system.root / "var/lib/condafleet").exists()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root works for other users")
+def test_a_user_s_files_are_looked_for_with_that_user_s_rights(system: System) -> None:
+    home = system.user("alice", 23456)
+    (home / ".bash_profile").touch()
+    (home / ".cshrc").touch()
+    home.chmod(0o700)
+    ask = (
+        "import json, sys; from ansible_collections.condafleet.core.plugins.module_utils.shell_files import candidates;"
+        "print(json.dumps([one['path'] for one in candidates(['alice'], sys.argv[1])[0] "
+        "if one['user'] and one['shells']]))"
+    )
+    # As root is on a file system of another machine: without any rights of its own.
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable, "-c", ask, system.root],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {".bash_profile", ".cshrc"} < {Path(path).name for path in json.loads(done.stdout)}
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="there is no unshare")
+def test_a_user_whom_the_system_can_not_be_is_named(system: System) -> None:
+    system.user("alice", 23456)
+    ask = (
+        "import sys; from ansible_collections.condafleet.core.plugins.module_utils.shell_files import candidates;"
+        "print(candidates(['alice'], sys.argv[1])[1]['alice'])"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", ask, system.root],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "unshare failed" in done.stderr:
+        pytest.skip("this system makes no user namespaces")
+    assert "this process can't work as user alice (uid 23456, gid 23456): " in done.stdout, done
+
+
+def test_an_administrator_s_own_link_stays(system: System, capsys: Capture) -> None:
+    program = system.root / "usr/local/bin/conda"
+    program.symlink_to(system.prefix / "condabin/conda")
+    assert changed(system.run(capsys)) == ["zz-condafleet.sh", "bash.bashrc"]
+    system.run(capsys, **ALL)
+    assert system.run(capsys, **ALL)["changed"] is False
+    system.run(capsys, state="absent")
+    assert program.is_symlink()
+    # Ours is noted, by whoever makes it.
+    program.unlink()
+    system.run(capsys, **ALL)
+    assert changed(system.run(capsys, shells=["bash"], starts=["login"]))[-1] == "conda"
+    assert not os.path.lexists(program)

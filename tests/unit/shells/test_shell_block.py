@@ -30,8 +30,16 @@ LINES = wanted(RC, DECLARED) or []
 
 
 def shells(content: bytes | None, **changes: Any) -> dict[str, Any]:
-    entry = {**RC, "problem": None, **inspect(content, OURS), **changes}
-    return {"files": [entry], "problems": [], "skipped": [], "group": None, "user": "root", "superuser": True}
+    entry = {**RC, "problem": None, "unwritable": None, **inspect(content, OURS), **changes}
+    return {
+        "files": [entry],
+        "problems": [],
+        "skipped": [],
+        "noted": [],
+        "group": None,
+        "user": "root",
+        "superuser": True,
+    }
 
 
 def test_a_plan_tells_the_block_that_goes_and_the_one_that_comes() -> None:
