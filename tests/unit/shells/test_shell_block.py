@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_shell_init import check_shell_init
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
-from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
+from ansible_collections.condafleet.core.plugins.module_utils.shell_block import left_out, plan_shells, refuse_shells
 from ansible_collections.condafleet.core.plugins.module_utils.shell_markers import START, block, inspect, put
 from ansible_collections.condafleet.core.plugins.module_utils.shell_text import wanted
 
@@ -119,6 +119,23 @@ def test_what_is_refused_says_the_next_step() -> None:
     link = {"kind": "program", "block": "other", "prefix": "/opt/x", "blocks": [{"prefix": "/opt/x"}]}
     scripts = {**DECLARED, "starts": ["noninteractive"]}
     assert "is a link to the conda of /opt/x, not of" in str(refuse_shells(shells(None, **link), scripts))
+
+
+def test_a_member_of_a_group_is_no_refusal_of_the_node() -> None:
+    group = {**DECLARED, "scope": "group", "group": "ml"}
+    seen = shells(CONDA_S_OWN, scope="users", user="alice")
+    seen["group"] = {"name": "ml", "members": ["alice", "bob"]}
+    seen["files"].append({**seen["files"][0], "user": "bob", "path": "/home/bob/.bashrc", **inspect(None, OURS)})
+    assert refuse_shells(seen, group) is None
+    assert "of /home/alice/miniforge3, not of" in left_out(seen, group)["alice"]
+    assert [change["what"] for change in plan_shells(seen, group)] == ["/home/bob/.bashrc"]
+    named = {**DECLARED, "scope": "users", "users": ["alice"]}
+    assert "of /home/alice/miniforge3, not of" in str(refuse_shells(seen, named))
+    # A home that can't be written matters where something is to be written.
+    locked = shells(None, scope="users", user="alice", unwritable="no")
+    assert refuse_shells(locked, named) == "no"
+    assert refuse_shells(locked, {**named, "state": "absent"}) is None
+    assert refuse_shells(shells(None, unwritable="no"), DECLARED) == "no"
 
 
 VALUES = {
