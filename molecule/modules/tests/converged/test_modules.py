@@ -118,8 +118,13 @@ def test_a_loaded_job_stays_while_the_default_moves(
     assert fresh == [before]
 
 
-def test_the_search_path_has_one_line_of_ours(host: Host, node: str) -> None:
+def test_the_search_path_has_one_line_of_ours(host: Host, node: str, alice: Callable[..., Any]) -> None:
     path = "/etc/lmod/modulespath" if node == "lmod" else "/etc/environment-modules/initrc"
-    lines = [line for line in host.file(path).content_string.splitlines() if "condafleet" in line]
-    wanted = f"{ROOT}/modulefiles # condafleet"
-    assert lines == [wanted if node == "lmod" else f"module use --append {{{ROOT}/modulefiles}} ;# condafleet"]
+    *site, last = host.file(path).content_string.splitlines()
+    named = f"{ROOT}/modulefiles # condafleet" if node == "lmod" else ""
+    # prepare.yml left the file without a last line end.
+    assert last == (named or f"module use --append {{{ROOT}/modulefiles}} ;# condafleet") + " and the line end before"
+    assert not [line for line in site if "condafleet" in line]
+    folders = alice("bash", "echo $MODULEPATH").stdout.strip().split(":")
+    assert folders[-1] == f"{ROOT}/modulefiles"
+    assert len(folders) > 1
