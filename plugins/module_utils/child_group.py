@@ -38,7 +38,7 @@ def child_group(
 ) -> Iterator[Any]:
     """A Popen of `command`; when the body is left, `end` has ended its group.
 
-    A job that takes too long gets SIGTERM from plugin_utils/follow.py, which reaches the job's own process group and
+    A job that takes too long gets SIGTERM from plugin_utils/stopping.py, which reaches the job's own process group and
     not this one. So SIGTERM ends the body too: as SystemExit, from the moment on that the child is known. `prepare`
     runs in the child before the program.
     """

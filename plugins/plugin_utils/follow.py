@@ -16,29 +16,18 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.condafleet.core.plugins.plugin_utils.stopping import stop_command
+
 POLL_SECONDS = 2.0
 FIRST_SECONDS = 0.5
 # The wrapper on the node ends a job without a word; it gets the chance only if this side is gone by then.
 GRACE_SECONDS = 60
-# A training is asked first, and made to end after a while.
-STOP_SECONDS = 20
 # What async_status puts beside a module's own result.
 JOB_KEYS = (
     "ansible_job_id", "started", "finished", "results_file", "stdout", "stderr", "stdout_lines", "stderr_lines",
 )  # fmt: skip
 # async_wrapper writes this first, and the module's whole result in the end.
 UNFINISHED = "'\"finished\": \\(0\\|false\\)'"
-
-
-def stop_command(group: int) -> str:
-    """A shell command that asks a process group to end, and makes it.
-
-    It gets time to tidy up: what it started in groups of their own (module_utils/child_group.py) it has to end itself.
-    """
-    # No "--": dash's kill does not know it.
-    ask, lives, make = (f"kill -{name} -{group} 2>/dev/null" for name in ("TERM", "0", "KILL"))
-    seconds = " ".join(str(second) for second in range(STOP_SECONDS))
-    return f"{ask} && {{ for second in {seconds}; do {lives} || break; sleep 1; done; {make}; true; }}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group, end_group
-from ansible_collections.condafleet.core.plugins.plugin_utils.follow import stop_command
+from ansible_collections.condafleet.core.plugins.plugin_utils.stopping import stop_command
 
 # Starts a child that shrugs at being asked, tells both numbers, and goes on for long.
 STUBBORN = """\
