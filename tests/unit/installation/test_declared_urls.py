@@ -56,7 +56,12 @@ def test_a_secret_is_refused_and_not_shown(variable: str, next_step: str, url: s
 
 @pytest.mark.parametrize("variable", ["miniconda_installer_url", "miniconda_mirror", "depot_url"])
 def test_others_are_taken_or_named(variable: str) -> None:
-    for url in ("https://h.example:8443/t/", "http://10.0.0.1/a/b", "https://[2001:db8::1]/x@1/y", "file:///srv/t/x/a@b"):
+    for url in (
+        "https://h.example:8443/t/",
+        "http://10.0.0.1/a/b",
+        "https://[2001:db8::1]/x@1/y",
+        "file:///srv/t/x/a@b",
+    ):
         declare(variable, url)
     for url in ("https://[h/x", "https://h:port/x", "/srv/x", "ftp://h/x", "https://h/a b", "https://"):
         with pytest.raises(InputError, match=f"^{variable}: .*Accepted: file:///PATH, http://HOST/PATH"):
