@@ -10,6 +10,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import installatio
 from ansible_collections.condafleet.core.plugins.module_utils.catalog import distribution_of, sort_key
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installations import is_adopted
+from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
 Change = Dict[str, Any]
 
@@ -162,7 +163,7 @@ def _refuse_installer(node: Mapping[str, Any], declared: Mapping[str, Any]) -> O
             "Next: leave this node out. Nothing was changed."
         )
     wanted = installer.get("glibc")
-    if wanted and _numbers(node.get("glibc")) < _numbers(wanted):
+    if wanted and version_key(node.get("glibc")) < version_key(wanted):
         return (
             f"miniconda_distribution: {declared.get('distribution')} {declared.get('version')} is not accepted. "
             f"It was made for glibc {wanted} or newer, and this node has {node.get('glibc')}. "
@@ -261,7 +262,3 @@ def render_diff(prefix: str, changes: List[Change]) -> List[Dict[str, str]]:
 
 def _line(text: str) -> str:
     return text if not text or text.endswith("\n") else text + "\n"
-
-
-def _numbers(version: Any) -> List[int]:
-    return [int(number) for number in re.findall(r"\d+", str(version or "0"))]
