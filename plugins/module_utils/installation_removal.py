@@ -157,9 +157,8 @@ def _give_back(prefix: str, installation: Mapping[str, Any]) -> None:
 
 
 def _forget(prefix: str) -> None:
-    """Take condafleet's receipt out of an installation that it did not make."""
-    if not (receipt.read(prefix) or {}).get("sha256"):
-        files.remove_quietly(os.path.join(prefix, receipt.RECEIPT))
+    """Take condafleet's receipt out of an installation that stays."""
+    files.remove_quietly(os.path.join(prefix, receipt.RECEIPT))
 
 
 def _keep_the_way(prefix: str, removed: List[str], left: List[str]) -> None:
