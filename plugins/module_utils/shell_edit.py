@@ -89,7 +89,7 @@ def remove_block(path: str, prefix: str, ours_only: bool = False, system_root: s
         with contextlib.suppress(FileNotFoundError):
             os.unlink(target)
     folder = os.path.dirname(target)
-    for _ in range(folders):
+    for _dummy in range(folders):
         with contextlib.suppress(OSError):  # something else may be in it by now
             os.rmdir(folder)
         folder = os.path.dirname(folder)
