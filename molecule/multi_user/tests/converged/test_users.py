@@ -43,15 +43,15 @@ def test_both_make_an_environment_at_the_same_time(at_once: Any, as_user: Any) -
 def test_both_build_on_the_shared_environment(host: Host, at_once: Any, as_user: Any) -> None:
     python = f"{PREFIX}/envs/small/bin/python"
     kernel = json.dumps({"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"})
-    command = f"{python} -m venv work/v && mkdir -p {KERNEL} && echo '{kernel}' > {KERNEL}/kernel.json"
+    command = f"{python} -m venv venvs/v && mkdir -p {KERNEL} && echo '{kernel}' > {KERNEL}/kernel.json"
     for user, done in at_once(command).items():
         ok(done)
-        said = ok(as_user(user, "work/v/bin/python -c 'import sys; print(sys.prefix, sys.base_prefix)'"))
-        assert said == f"/home/{user}/work/v {generation(host)}"
-        assert "pip" in ok(as_user(user, "work/v/bin/python -m pip --version"))
+        said = ok(as_user(user, "venvs/v/bin/python -c 'import sys; print(sys.prefix, sys.base_prefix)'"))
+        assert said == f"/home/{user}/venvs/v {generation(host)}"
+        assert "pip" in ok(as_user(user, "venvs/v/bin/python -m pip --version"))
         # It stays with the generation, wherever the environment's link leads later.
-        assert f"home = {generation(host)}/bin\n" in host.file(f"/home/{user}/work/v/pyvenv.cfg").content_string
-        assert ok(as_user(user, "readlink work/v/bin/python")) == f"{generation(host)}/bin/python"
+        assert f"home = {generation(host)}/bin\n" in host.file(f"/home/{user}/venvs/v/pyvenv.cfg").content_string
+        assert ok(as_user(user, "readlink venvs/v/bin/python")) == f"{generation(host)}/bin/python"
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -101,7 +101,7 @@ def test_the_settings_are_where_they_were_declared(host: Host, node: str, as_use
 def test_a_second_run_leaves_users_files_alone(host: Host, node: str, tmp_path: Path) -> None:
     look = "find /home/alice /home/bob -path '*/.ssh' -prune -o -printf '%p %i %m %U:%G %T@ %C@\\n' | sort"
     before = host.check_output(look)
-    assert "/home/alice/work/v/pyvenv.cfg" in before
+    assert "/home/alice/venvs/v/pyvenv.cfg" in before
     done = scenario.play("condafleet.core.site", "--limit", node)
     assert done.returncode == 0, scenario.words(done)
     assert re.findall(rf"^{node}\s*: ok=\d+\s+changed=(\d+)\s", done.stdout, re.MULTILINE) == ["0"], done.stdout
@@ -115,5 +115,5 @@ def test_a_status_names_what_users_built(host: Host, node: str, tmp_path: Path) 
     assert [(one["kind"], one["path"], one["user"], one["stands_on"], one["there"]) for one in found["found"]] == [
         (kind, f"/home/{user}/{path}", user, on, True)
         for user in USERS
-        for kind, path in (("kernel", KERNEL), ("venv", "work/v"))
+        for kind, path in (("kernel", KERNEL), ("venv", "venvs/v"))
     ]
