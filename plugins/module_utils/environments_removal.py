@@ -11,9 +11,9 @@ from typing import Any, Dict, List
 from ansible_collections.condafleet.core.plugins.module_utils import files, generations, installations
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.package_cache import MARKER, is_root
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import MARKER, is_root
 
 # What condafleet makes below ROOT; whatever else lies there is somebody's.
 FOLDERS = (

@@ -13,7 +13,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree im
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
-from ansible_collections.condafleet.core.plugins.module_utils.package_cache import refuse_root
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import refuse_root
 
 SCHEMA_VERSION = 1
 

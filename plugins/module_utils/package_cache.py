@@ -12,14 +12,10 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 from ansible_collections.condafleet.core.plugins.module_utils import download, files, origins
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.generations import list_names, parse_name
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
 
-# In ROOT: all that is removed below it at an uninstallation is condafleet's.
-MARKER = ".condafleet-root.json"
-# What may be written there before anything else.
-FIRST = frozenset(["jobs", "progress", "lock", "modulefiles"])
 # Folders that only root (or the one user whose ROOT this is) may look into: what lies there gets linked.
 PRIVATE = ("pkgs", "wheels", "uv-cache", "tools")
 OPEN = ("generations", "progress")
@@ -48,54 +44,6 @@ def ensure_root(root: str) -> bool:
             os.chmod(path, mode)
             changed = True
     return changed
-
-
-def mark_root(root: str) -> bool:
-    """Make ROOT and mark it as condafleet's, so that a removal knows what it may remove; True where that was new."""
-    refusal = refuse_root(root)
-    if refusal:
-        raise FleetError(refusal)
-    marker = os.path.join(root, MARKER)
-    if os.path.exists(marker):
-        return False
-    try:
-        os.makedirs(root, exist_ok=True)
-    except OSError as error:
-        raise FleetError(
-            "environments_root: %s can't be made: %s. Next: choose a folder that can be written, or run with "
-            "become: true." % (root, error.strerror)
-        ) from error
-    files.write_json(marker, {"schema_version": 1, "made_by": "condafleet"})
-    return True
-
-
-def is_root(root: str) -> bool:
-    """Whether a folder is condafleet's: marked, or with generations in it, as before there was a marker."""
-    if os.path.exists(os.path.join(root, MARKER)):
-        return True
-    return any(parse_name(name) for name in list_names(root))
-
-
-def refuse_root(root: str) -> Optional[str]:
-    """Why a folder can't be ROOT, in one message; None where it can. Reads names only."""
-    if not os.path.isdir(root):
-        return None
-    owner = os.stat(root).st_uid
-    if owner not in (0, os.geteuid()):
-        # Some user's: that user could change what all others, and root, run from it.
-        return (
-            "environments_root: %s belongs to user %d, who could change what others run from it. Accepted: a folder "
-            "of root or of the user that Ansible works as, or none yet. Next: choose another, or run as that user. "
-            "Nothing was changed." % (root, owner)
-        )
-    others = sorted(set(os.listdir(root)) - FIRST)
-    if others and not is_root(root):
-        return (
-            "environments_root: %s is not accepted. It holds what condafleet did not put there (%s). Accepted: a "
-            "folder of condafleet's own, or none yet. Next: choose another, such as %s/condafleet. Nothing was changed."
-            % (root, ", ".join(others[:5]), root)
-        )
-    return None
 
 
 @contextlib.contextmanager

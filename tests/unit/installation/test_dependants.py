@@ -54,22 +54,22 @@ def find(node: Path, **more: Any) -> dict[str, Any]:
 
 def test_a_real_venv_is_found_through_the_environment_s_link(node: Path) -> None:
     through = node / "opt/conda/envs/torch/bin"
-    subprocess.run([through / "python", "-m", "venv", "--without-pip", node / "home/work/v"], timeout=120, check=True)
+    subprocess.run([through / "python", "-m", "venv", "--without-pip", node / "home/venvs/v"], timeout=120, check=True)
     # What the interpreter noted is its own home; a venv made by a Python of ours says ours.
-    (node / "home/work/v/pyvenv.cfg").write_text(f"home = {through}\n")
+    (node / "home/venvs/v/pyvenv.cfg").write_text(f"home = {through}\n")
     found = find(node)
     assert found["complete"]
     assert found["found"] == [
         {
             "kind": "venv",
-            "path": f"{node}/home/work/v",
+            "path": f"{node}/home/venvs/v",
             "user": "alice",
             "stands_on": f"{node}/root/generations/torch-0123456789ab-1",
             "through": str(through),
             "there": True,
         }
     ]
-    assert describe(found["found"]) == f"venv {node}/home/work/v (alice)"
+    assert describe(found["found"]) == f"venv {node}/home/venvs/v (alice)"
 
 
 def test_kernels_of_users_and_of_the_system(node: Path) -> None:
