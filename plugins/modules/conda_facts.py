@@ -124,6 +124,8 @@ conda:
         - Null without O(modulepath). C(found) are those that condafleet wrote, C(wanted) those that belong there for
           what is on the node, C(systems) the files in which a module system keeps its search path, each with who named
           the folder there (V(absent), V(ours), V(site)).
+        - C(others) are paths where ours may have to be and somebody else's stand, C(shared) says whether another
+          installation has modulefiles there, C(former) tells of folders that were declared before.
       type: dict
     dependants:
       description:

@@ -85,9 +85,9 @@ conda:
   returned: when the node answered and can take the plan
 plan:
   description:
-    - What has to be done, with the keys C(installation), C(shells), C(environments), C(validation), C(damage) (changed
-      and missing files of the installation, in words), C(blocked) and C(state), which is one of C(converged),
-      C(pending) and C(unvalidated).
+    - What has to be done, with the keys C(installation), C(shells), C(modulefiles), C(environments), C(validation),
+      C(damage) (changed and missing files of the installation, in words), C(blocked) and C(state), which is one of
+      C(converged), C(pending) and C(unvalidated).
   type: dict
   returned: when the node answered and can take the plan
 """
