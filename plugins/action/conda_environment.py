@@ -15,7 +15,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Lo
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
-from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, describe
+from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, unfinished
 
 MODULE = "condafleet.core.conda_environment"
 LONG_STATES = ("fetched", "built", "tested")
@@ -53,15 +53,13 @@ class ActionModule(FollowingAction):
         outcome = self.follow(MODULE, args, task_vars, name=name, limit=limit, show=shown.show)
         if outcome.answer is not None:
             return outcome.answer
-        step = describe(outcome.record) if outcome.record else "it had not begun"
-        known = "Its processes on the node were ended." if outcome.stopped else "Whether it still runs is not known."
         return {
             "failed": True,
             "changed": True,
             "msg": "environments_timeout: state %s of environment %s was not reached within %d seconds; "
-            "the last step was: %s. %s Nothing was switched. "
+            "%s Nothing was switched. "
             "Next: look at the node's load and network, or raise environments_timeout; "
-            "what was fetched is kept." % (args["state"], args["name"], limit, step, known),
+            "what was fetched is kept." % (args["state"], args["name"], limit, unfinished(outcome)),
         }
 
 

@@ -7,18 +7,16 @@ from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.condafleet.core.plugins.module_utils.access import Access, packed
+from ansible_collections.condafleet.core.plugins.module_utils.access import FETCH_SECONDS, Access, packed
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.handed_out import came_from, fetch_once
-from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, describe
+from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, unfinished
 
 display = Display()
 
 MODULE = "condafleet.core.conda_installation"
 DEFAULT_TIMEOUT = 900
-# What a node may need beside running the installer: fetching it over a slow line, unpacking, proving.
-FETCH_SECONDS = 3600
 
 
 class ActionModule(FollowingAction):
@@ -93,14 +91,12 @@ class ActionModule(FollowingAction):
         )
         if outcome.answer is not None:
             return outcome.answer
-        step = describe(outcome.record) if outcome.record else "it had not begun"
-        known = "Its processes on the node were ended." if outcome.stopped else "Whether it still runs is not known."
         return {
             "failed": True,
             "changed": True,
-            "msg": "miniconda_timeout: %s was not installed within %d seconds; the last step was: %s. %s What stood at "
+            "msg": "miniconda_timeout: %s was not installed within %d seconds; %s What stood at "
             "%s is as it was. Next: look at the node's load, disk and network, or raise miniconda_timeout."
-            % (pending["filename"], limit, step, known, args["prefix"]),
+            % (pending["filename"], limit, unfinished(outcome), args["prefix"]),
         }
 
     def _hand_out(self, path: str, name: str) -> str:

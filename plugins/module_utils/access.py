@@ -16,6 +16,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
+# What fetching an installer may take in all, over a slow line: for the limits of who waits for it.
+FETCH_SECONDS = 3600
+
 
 @dataclass(frozen=True)
 class Access:

@@ -51,6 +51,23 @@ def python_of(prefix: str, *arguments: str) -> List[str]:
     return [os.path.join(prefix, "bin", "python"), "-I", *arguments]
 
 
+def prove(prefix: str) -> str:
+    """Start a new conda once: `conda 24.7.1`. FleetError where it can't run on this machine."""
+    with tempfile.TemporaryDirectory(prefix="condafleet-") as home:
+        try:
+            code, said = run([os.path.join(prefix, "bin", "conda"), "--version"], home)
+            if code is None:
+                code, said = 124, f"no answer within {LIMIT} s"
+        except OSError as error:
+            code, said = 126, str(error)
+    if code != 0:
+        raise FleetError(
+            f"{prefix}: conda was installed but cannot start on this machine (code {code}): {said[-1000:]}. "
+            "It was not put in place. Next: choose an installer made for this system."
+        )
+    return said.splitlines()[-1] if said else "conda"
+
+
 def check_candidate(prefix: str, target: str, text: str) -> None:
     """FleetError with conda's own words, where the installed conda can't take `text` for its settings."""
     with tempfile.TemporaryDirectory(prefix="condafleet-") as home:

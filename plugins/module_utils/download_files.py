@@ -22,10 +22,14 @@ PARENTS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - the folder below i
 STALE_SECONDS = 7 * 24 * 3600.0
 
 
+def disk_folder() -> str:
+    """Where large temporary files go; a folder that all share."""
+    return next((place for place in PARENTS if os.access(place, os.W_OK | os.X_OK)), PARENTS[-1])
+
+
 def partial_dir() -> str:
     """A folder for partial files that outlives a run, and that nobody else can look into or lead elsewhere."""
-    parent = next((place for place in PARENTS if os.access(place, os.W_OK | os.X_OK)), PARENTS[-1])
-    path = os.path.join(parent, "condafleet-%d" % os.geteuid())
+    path = os.path.join(disk_folder(), "condafleet-%d" % os.geteuid())
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     status = os.lstat(path)

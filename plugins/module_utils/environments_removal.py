@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 from ansible_collections.condafleet.core.plugins.module_utils import files, generations, installations
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.processes import listed, others_in
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import MARKER, is_root
 
@@ -52,12 +52,11 @@ def refuse_while_used(prefix: str, root: str) -> None:
     places = [generations.generations_dir(root), installations.folder(prefix)]
     # Folders of users' environments lie in PREFIX.d too, and stay.
     apart = [installations.envs_folder(prefix)]
-    busy = sorted({pid for place in places for pid in users_of(place, apart)} - {os.getpid(), os.getppid()})
+    busy = others_in(places, apart)
     if busy:
         raise FleetError(
             "environments_root: what is below %s and %s can't be removed while processes use it: %s. "
-            "Next: wait until they end, or end them, and run again. Nothing was changed."
-            % (root, prefix, ", ".join(str(pid) for pid in busy[:10]))
+            "Next: wait until they end, or end them, and run again. Nothing was changed." % (root, prefix, listed(busy))
         )
 
 

@@ -26,7 +26,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.installation_place
     holds_environments,
     swap,
 )
-from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.processes import listed, others_in
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
 Observe = Callable[[], Dict[str, Any]]
@@ -61,11 +61,11 @@ def check_unused(prefix: str, installation: Mapping[str, Any], purge: bool) -> N
     places = [version["path"] for version in _ours(installation)]
     if purge and _may_purge(prefix):
         places.append(installations.envs_folder(prefix))
-    busy = sorted({pid for place in places for pid in users_of(place)} - {os.getpid(), os.getppid()})
+    busy = others_in(places)
     if busy:
         raise FleetError(
             f"miniconda_state: absent is not possible while processes use {prefix}: "
-            f"{', '.join(str(pid) for pid in busy[:10])}. Next: wait until they end, or end them, and run again. "
+            f"{listed(busy)}. Next: wait until they end, or end them, and run again. "
             "Nothing was changed."
         )
 

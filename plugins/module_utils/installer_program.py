@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running an installer, and starting the conda that it made: with no user's settings, and with a limit."""
+"""Running an installer: with no user's settings, and with a limit."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import contextlib
 import functools
 import os
 import subprocess
-import tempfile
 import time
 from typing import Dict, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
-from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 
 TAIL_LINES = 20
-# Long enough for a cold disk, short enough to notice a program that hangs.
-START_LIMIT = 120
 
 
 def run_installer(
@@ -53,29 +49,3 @@ def clean_environment(home: str) -> Dict[str, str]:
         "LANG": "C.UTF-8",
         "CONDA_REGISTER_ENVS": "false",
     }
-
-
-def prove(path: str) -> str:
-    """Start the new conda once: `conda 24.7.1`. FleetError where it can't run on this machine."""
-    with tempfile.TemporaryDirectory(prefix="condafleet-") as home:
-        try:
-            done = subprocess.run(
-                [os.path.join(path, "bin", "conda"), "--version"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                cwd=home,
-                env=clean_environment(home),
-                timeout=START_LIMIT,
-                check=False,
-            )
-            code, said = done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace").strip()
-        except subprocess.TimeoutExpired:
-            code, said = 124, f"no answer within {START_LIMIT} s"
-        except OSError as error:
-            code, said = 126, str(error)
-    if code != 0:
-        raise FleetError(
-            f"{path}: conda was installed but cannot start on this machine (code {code}): {said[-1000:]}. "
-            "It was not put in place. Next: choose an installer made for this system."
-        )
-    return said.splitlines()[-1] if said else "conda"

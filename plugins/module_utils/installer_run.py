@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -11,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import (
+    access,
     download,
+    download_files,
     files,
     installation_settings,
     installations,
@@ -19,20 +20,19 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     receipt,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.conda_run import prove
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.installation_collect import collect, remove_unfinished
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installation_owner import set_ownership
 from ansible_collections.condafleet.core.plugins.module_utils.installation_place import put_in_place, share_envs
-from ansible_collections.condafleet.core.plugins.module_utils.installer_program import prove, run_installer
+from ansible_collections.condafleet.core.plugins.module_utils.installer_program import run_installer
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.pin import python_pin_files, write_files
-from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.processes import listed, others_in
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock, progress_file
 
 Observe = Callable[[], Dict[str, Any]]
-
-FETCH_SECONDS = 3600
 
 
 @dataclass
@@ -61,7 +61,7 @@ def carry_out(observe: Observe, declared: Mapping[str, Any], secrets: Optional[M
         progress("wait", 0, None, "", "for " + holder)
 
     # Whoever holds the lock may have to fetch the installer first, as this one would.
-    limit = declared["timeout"] + FETCH_SECONDS
+    limit = declared["timeout"] + access.FETCH_SECONDS
     with node_lock(home, "installation of %s" % prefix, limit, variable="miniconda_timeout", waiting=waiting):
         observed = observe()
         outcome = Outcome(installer.plan_installation(observed, declared))
@@ -95,9 +95,7 @@ def replace(
     check_nobody_works_in(prefix, installation)
     architecture = observed["node"]["architecture"]
     action = installer.decide(observed, declared)
-    name = None if action == installer.REPAIR else installer.reusable(installation, declared, architecture)
-    if name and is_damaged(damaged_files(os.path.join(installations.folder(prefix), name))):
-        name = None
+    name = whole_former(observed, declared)
     envs = installations.envs_folder(prefix)
     new_envs = not os.path.lexists(envs)
     if name is None:
@@ -116,6 +114,16 @@ def replace(
     outcome.notes += collect(prefix, declared["keep"], name)
 
 
+def whole_former(observed: Mapping[str, Any], declared: Mapping[str, Any]) -> Optional[str]:
+    """A former installation of the declared version that can be taken back, by name. It reads all of its files."""
+    if installer.decide(observed, declared) == installer.REPAIR:
+        return None
+    name = installer.reusable(observed["installation"], declared, observed["node"]["architecture"])
+    if name and is_damaged(damaged_files(os.path.join(installations.folder(declared["prefix"]), name))):
+        return None
+    return name
+
+
 def make(
     prefix: str,
     entry: Mapping[str, Any],
@@ -129,7 +137,7 @@ def make(
     name = installations.next_name(os.listdir(home), wanted)
     path = os.path.join(home, name)
     timeout = declared["timeout"]
-    with tempfile.TemporaryDirectory(prefix="condafleet-", dir=scratch_parent()) as scratch:
+    with tempfile.TemporaryDirectory(prefix="condafleet-", dir=download_files.disk_folder()) as scratch:
         script = os.path.join(scratch, entry["filename"])
         source = obtain(entry, script, declared, secrets, progress)
         progress("install", 0, None, "", entry["filename"])
@@ -210,19 +218,10 @@ def check_nobody_works_in(prefix: str, installation: Mapping[str, Any]) -> None:
     if installation.get("place") != "folder" or installation["state"] == "absent":
         return
     apart = [os.path.join(prefix, name) for name in ("envs", "pkgs")]
-    # Ansible's own Python on this node may be this one.
-    busy = [pid for pid in users_of(prefix, apart) if pid not in (os.getpid(), os.getppid())]
+    busy = others_in([prefix], apart)
     if busy:
         raise FleetError(
             f"miniconda_prefix: {prefix} can't be replaced while processes run from its base environment: "
-            f"{', '.join(str(pid) for pid in busy[:10])}. It was made by hand, so they can't be left on the old one. "
+            f"{listed(busy)}. It was made by hand, so they can't be left on the old one. "
             "Next: wait until they end, or end them, and run again. Nothing was changed."
         )
-
-
-def scratch_parent() -> Optional[str]:
-    """Where large temporary files go: /var/tmp is on disk where /tmp often is memory."""
-    with contextlib.suppress(OSError):
-        if os.access("/var/tmp", os.W_OK | os.X_OK):  # noqa: S108 - mkdtemp makes a private folder
-            return "/var/tmp"  # noqa: S108
-    return None

@@ -196,16 +196,13 @@ pending:
   type: dict
 """
 
-import os
 import posixpath
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils import installation_removal
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.installation_files import damaged_files, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installation_owner import check_accounts
-from ansible_collections.condafleet.core.plugins.module_utils.installations import folder
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     NONE,
     choose,
@@ -214,9 +211,12 @@ from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     plan_installation,
     refuse_installation,
     render_diff,
-    reusable,
 )
-from ansible_collections.condafleet.core.plugins.module_utils.installer_run import carry_out, check_nobody_works_in
+from ansible_collections.condafleet.core.plugins.module_utils.installer_run import (
+    carry_out,
+    check_nobody_works_in,
+    whole_former,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
 from ansible_collections.condafleet.core.plugins.module_utils.paths import check_prefix
@@ -316,13 +316,9 @@ def told(prefix: str, changes: list) -> dict:
 
 def pending_installer(observed: dict, declared: dict, changes: list) -> object:
     """The installer that has to be run; None where none has to."""
-    architecture = observed["node"]["architecture"]
-    if declared["state"] == "absent" or decide(observed, declared) == NONE:
+    if declared["state"] == "absent" or decide(observed, declared) == NONE or whole_former(observed, declared):
         return None
-    name = None if declared["repair"] else reusable(observed["installation"], declared, architecture)
-    if name and not is_damaged(damaged_files(os.path.join(folder(declared["prefix"]), name))):
-        return None
-    entry = choose(declared["installers"], architecture) or {}
+    entry = choose(declared["installers"], observed["node"]["architecture"]) or {}
     return {key: entry.get(key) for key in ("filename", "sha256", "size", "version", "distribution", "sources")}
 
 

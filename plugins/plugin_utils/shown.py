@@ -7,6 +7,8 @@ from typing import Any
 
 from ansible.utils.display import Display
 
+from ansible_collections.condafleet.core.plugins.plugin_utils.follow import Outcome
+
 display = Display()
 
 # Whoever looks at a terminal takes longer silence for a hang.
@@ -33,6 +35,13 @@ class Shown:
 
     def line(self, text: str) -> None:
         display.display("%s: %s" % (self.who, text))
+
+
+def unfinished(outcome: Outcome) -> str:
+    """How far a job was that did not end within its limit, and what became of it."""
+    step = describe(outcome.record) if outcome.record else "it had not begun"
+    known = "Its processes on the node were ended." if outcome.stopped else "Whether it still runs is not known."
+    return "the last step was: %s. %s" % (step, known)
 
 
 def describe(record: dict[str, Any]) -> str:
