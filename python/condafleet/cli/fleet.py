@@ -32,9 +32,9 @@ VERBS: dict[str, tuple[Function, bool]] = {
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to an app."""
+    own: dict[str, Callable[..., None]] = {"lock": _lock, "uninstall": _uninstall}
     for verb, (function, checkable) in VERBS.items():
         summary = (function.__doc__ or "").strip().splitlines()[0]
-        own: dict[str, Callable[..., None]] = {"lock": _lock, "uninstall": _uninstall}
         command = own.get(verb) or (_verb(verb) if checkable else _looking_verb(verb))
         app.command(verb, help=summary)(command)
 
