@@ -187,7 +187,8 @@ details:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.condafleet.core.plugins.module_utils.environment_states import STATES, Request
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
+from ansible_collections.condafleet.core.plugins.module_utils.environment_states import STATES
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 

@@ -27,6 +27,7 @@ for _folder in (ROOT / "tests" / "integration", ROOT / "collections"):
 from installs import packages_of  # noqa: E402
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states  # noqa: E402
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request  # noqa: E402
 
 # {shell: (start it without a user's files, conda's hook, the suffix of our script)}
 SHELLS = {
@@ -56,7 +57,7 @@ def prepare(depot: Path, base: Path) -> Path:
     installer = next((depot / "installers").glob("*.sh"))
     subprocess.run(["bash", installer, "-b", "-p", base / "mc"], check=True, capture_output=True, env=home)
     manifest = json.loads((depot / "manifest.json").read_text(encoding="utf-8"))
-    request = states.Request(
+    request = Request(
         name="x", prefix=str(base / "mc"), root=str(base / "root"), target="linux-64-cpu", digest="a" * 64,
         packages=packages_of(depot, ["python"]), variables={"OMP_NUM_THREADS": "1"}, depot_url=depot.as_uri(),
         depot_origins=manifest["origins"], tools=manifest["tools"],

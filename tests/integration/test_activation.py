@@ -17,6 +17,7 @@ from installs import depot_path, packages_of
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
 from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts import write_activation
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 
 pytestmark = pytest.mark.integration
 DEPOT = depot_path()
@@ -65,7 +66,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     installer = next((DEPOT / "installers").glob("*.sh"))
     subprocess.run(["bash", installer, "-b", "-p", base / "mc"], check=True, capture_output=True, env=home)
     manifest = json.loads((DEPOT / "manifest.json").read_text())
-    first = states.Request(
+    first = Request(
         name="x", prefix=str(base / "mc"), root=str(base / "root"), target="linux-64-cpu", digest="a" * 64,
         packages=packages_of(DEPOT, ["python"]), variables={"WHICH": "x", "MORE": "a b"}, depot_url=DEPOT.as_uri(),
         depot_origins=manifest["origins"], tools=manifest["tools"],

@@ -17,6 +17,7 @@ import pytest
 from installs import depot_path, packages_of
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +49,7 @@ DEPOT = depot_path()
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[states.Request]]]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[Request]]]:
     """An installed conda, and two generations of one environment that differ in a variable. None is current."""
     if DEPOT is None:
         pytest.skip("no embedded depot: build one and name it in CONDAFLEET_TEST_DEPOT or build/DEPOT_PATH")
@@ -57,7 +58,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[
     home = {**os.environ, "HOME": str(base)}
     subprocess.run(["bash", installer, "-b", "-p", base / "mc"], check=True, capture_output=True, env=home)
     manifest = json.loads((DEPOT / "manifest.json").read_text())
-    first = states.Request(
+    first = Request(
         name="x", prefix=str(base / "mc"), root=str(base / "root"), target="linux-64-cpu", digest="a" * 64,
         packages=packages_of(DEPOT, CONDA_PACKAGES, WHEEL), variables={"WHICH": "a"}, depot_url=DEPOT.as_uri(),
         depot_origins=manifest["origins"], tools=manifest["tools"],
@@ -82,7 +83,7 @@ def start(base: Path, command: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", ["direct", "activated", "conda run"])
-def test_a_running_job_keeps_its_generation(node: tuple[Path, list[states.Request]], how: str) -> None:
+def test_a_running_job_keeps_its_generation(node: tuple[Path, list[Request]], how: str) -> None:
     base, (first, second) = node
     states.current(first)
     go = base / f"go {how}"
@@ -113,7 +114,7 @@ def test_a_running_job_keeps_its_generation(node: tuple[Path, list[states.Reques
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "dash"])
-def test_activation_is_nested_and_taken_back(node: tuple[Path, list[states.Request]], shell: str) -> None:
+def test_activation_is_nested_and_taken_back(node: tuple[Path, list[Request]], shell: str) -> None:
     base, (first, _) = node
     if subprocess.run(["which", shell], capture_output=True, check=False).returncode:
         pytest.skip(f"{shell} is not installed")
@@ -138,7 +139,7 @@ def test_activation_is_nested_and_taken_back(node: tuple[Path, list[states.Reque
     ]  # fmt: skip
 
 
-def test_a_package_edited_in_an_environment_is_not_in_the_next_build(node: tuple[Path, list[states.Request]]) -> None:
+def test_a_package_edited_in_an_environment_is_not_in_the_next_build(node: tuple[Path, list[Request]]) -> None:
     base, (first, _) = node
     folder = base / "root" / "generations" / "x-aaaaaaaaaaaa-1" / "lib" / "python3.11" / "site-packages"
     for name in ("packaging/version.py", "six.py"):
@@ -153,7 +154,7 @@ def test_a_package_edited_in_an_environment_is_not_in_the_next_build(node: tuple
         assert "EDITED" not in next(built.glob(f"lib/python3*/site-packages/{name}")).read_text(), name
 
 
-def test_what_is_built_is_not_writable_by_others_and_conda_lists_it(node: tuple[Path, list[states.Request]]) -> None:
+def test_what_is_built_is_not_writable_by_others_and_conda_lists_it(node: tuple[Path, list[Request]]) -> None:
     base, (first, _) = node
     states.current(first)
     generation = base / "root" / "generations" / "x-aaaaaaaaaaaa-1"
@@ -172,7 +173,7 @@ def test_what_is_built_is_not_writable_by_others_and_conda_lists_it(node: tuple[
     )
 
 
-def test_a_second_run_has_nothing_to_do(node: tuple[Path, list[states.Request]]) -> None:
+def test_a_second_run_has_nothing_to_do(node: tuple[Path, list[Request]]) -> None:
     _, (first, _) = node
     states.current(first)
     for state in (states.fetched, states.built, states.tested, states.current):

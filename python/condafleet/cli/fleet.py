@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -16,140 +18,119 @@ from condafleet.results import FleetResult
 
 Function = Callable[..., FleetResult]
 
-# Verb → (function, whether --check makes sense).
-VERBS: dict[str, tuple[Function, bool]] = {
-    "provision": (api.provision, True),
-    "plan": (api.plan, False),
-    "install": (api.install_miniconda, True),
-    "shell": (api.init_shell, True),
-    "environments": (api.create_environments, True),
-    "validate": (api.validate, True),
-    "status": (api.status, False),
-    "lock": (api.lock, True),
-    "uninstall": (api.uninstall, True),
+
+def _option(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+INVENTORY = _option("inventory", opt.InventoryOption)
+FIRST = (
+    INVENTORY,
+    _option("limit", opt.LimitOption, None),
+    _option("extra_vars", opt.ExtraOption, None),
+    _option("json_file", opt.JsonOption, None),
+)
+CHECK = _option("check", opt.CheckOption, False)
+DIFF = _option("diff", opt.DiffOption, False)
+LAST = (
+    _option("timeout", opt.TimeoutOption, None),
+    _option("verbose", opt.VerboseOption, 0),
+    _option("ask_vault", opt.VaultOption, False),
+)
+# What reaching the nodes needs: not for a verb that stays on the controller.
+NODES = (
+    _option("forks", opt.ForksOption, None),
+    _option("ask_become", opt.BecomeOption, False),
+    _option("ask_connection", opt.ConnectionOption, False),
+)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A function, and the options that it takes beside those of all: what it is called with, by the same names."""
+
+    function: Function
+    own: tuple[inspect.Parameter, ...] = ()
+    checks: bool = True  # takes --check and --diff
+    nodes: bool = True
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """Return the options in the order in which `--help` shows them."""
+        checks = [one for one in (CHECK, DIFF) if self.checks and one.name not in {own.name for own in self.own}]
+        return [*FIRST, *self.own, *checks, *(NODES if self.nodes else ()), *LAST]
+
+
+PURGE = _option(
+    "purge",
+    Annotated[
+        bool, typer.Option("--purge", help="Also remove the environments that users made inside the installation.")
+    ],
+    False,
+)
+STALE_CHECK = _option(
+    "check", Annotated[bool, typer.Option("--check", help="Write nothing; exit status 3 if a lock is stale.")], False
+)
+UPDATE = _option(
+    "update",
+    Annotated[list[str] | None, typer.Option("--update", metavar="ENVIRONMENT", help="Solve again. Can be repeated.")],
+    None,
+)
+
+VERBS: dict[str, Verb] = {
+    "provision": Verb(api.provision),
+    "plan": Verb(api.plan, checks=False),
+    "install": Verb(api.install_miniconda),
+    "shell": Verb(api.init_shell),
+    "environments": Verb(api.create_environments),
+    "validate": Verb(api.validate),
+    "status": Verb(api.status, checks=False),
+    "lock": Verb(api.lock, own=(STALE_CHECK, UPDATE), checks=False, nodes=False),
+    "uninstall": Verb(api.uninstall, own=(PURGE,)),
 }
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to an app."""
-    own: dict[str, Callable[..., None]] = {"lock": _lock, "uninstall": _uninstall}
-    for verb, (function, checkable) in VERBS.items():
-        summary = (function.__doc__ or "").strip().splitlines()[0]
-        command = own.get(verb) or (_verb(verb) if checkable else _looking_verb(verb))
-        app.command(verb, help=summary)(command)
+    for name, verb in VERBS.items():
+        summary = (verb.function.__doc__ or "").strip().splitlines()[0]
+        app.command(name, help=summary)(_command(name, verb))
 
 
-def _verb(verb: str) -> Callable[..., None]:
-    def command(
-        inventory: opt.InventoryOption,
-        limit: opt.LimitOption = None,
-        extra_vars: opt.ExtraOption = None,
-        json_file: opt.JsonOption = None,
-        check: opt.CheckOption = False,
-        diff: opt.DiffOption = False,
-        forks: opt.ForksOption = None,
-        timeout: opt.TimeoutOption = None,
-        verbose: opt.VerboseOption = 0,
-        ask_become: opt.BecomeOption = False,
-        ask_connection: opt.ConnectionOption = False,
-        ask_vault: opt.VaultOption = False,
-    ) -> None:
-        given = _options(limit, extra_vars, forks, timeout, verbose, ask_become, ask_connection, ask_vault)
-        given.update(check=check, diff=diff)
-        _run(verb, inventory, given, json_file)
+def _command(name: str, verb: Verb) -> Callable[..., None]:
+    """Return a command with the verb's options: typer reads them from the signature."""
 
+    def command(**given: Any) -> None:
+        _run(name, verb, given)
+
+    command.__signature__ = inspect.Signature(verb.parameters())  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in verb.parameters()}
     return command
 
 
-def _looking_verb(verb: str) -> Callable[..., None]:
-    def command(
-        inventory: opt.InventoryOption,
-        limit: opt.LimitOption = None,
-        extra_vars: opt.ExtraOption = None,
-        json_file: opt.JsonOption = None,
-        forks: opt.ForksOption = None,
-        timeout: opt.TimeoutOption = None,
-        verbose: opt.VerboseOption = 0,
-        ask_become: opt.BecomeOption = False,
-        ask_connection: opt.ConnectionOption = False,
-        ask_vault: opt.VaultOption = False,
-    ) -> None:
-        given = _options(limit, extra_vars, forks, timeout, verbose, ask_become, ask_connection, ask_vault)
-        _run(verb, inventory, given, json_file)
-
-    return command
-
-
-def _uninstall(
-    inventory: opt.InventoryOption,
-    limit: opt.LimitOption = None,
-    extra_vars: opt.ExtraOption = None,
-    json_file: opt.JsonOption = None,
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Also remove the environments that users made inside the installation.")
-    ] = False,
-    check: opt.CheckOption = False,
-    diff: opt.DiffOption = False,
-    forks: opt.ForksOption = None,
-    timeout: opt.TimeoutOption = None,
-    verbose: opt.VerboseOption = 0,
-    ask_become: opt.BecomeOption = False,
-    ask_connection: opt.ConnectionOption = False,
-    ask_vault: opt.VaultOption = False,
-) -> None:
-    given = _options(limit, extra_vars, forks, timeout, verbose, ask_become, ask_connection, ask_vault)
-    given.update(check=check, diff=diff, purge=purge)
-    _run("uninstall", inventory, given, json_file)
-
-
-def _lock(
-    inventory: opt.InventoryOption,
-    limit: opt.LimitOption = None,
-    extra_vars: opt.ExtraOption = None,
-    json_file: opt.JsonOption = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit status 3 if a lock is stale.")] = False,
-    update: Annotated[
-        list[str] | None, typer.Option("--update", metavar="ENVIRONMENT", help="Solve again. Can be repeated.")
-    ] = None,
-    timeout: opt.TimeoutOption = None,
-    verbose: opt.VerboseOption = 0,
-    ask_vault: opt.VaultOption = False,
-) -> None:
-    given = _options(limit, extra_vars, None, timeout, verbose, False, False, ask_vault)
-    given.update(check=check, update=tuple(update or ()))
-    _run("lock", inventory, given, json_file)
-
-
-def _options(
-    limit: str | None,
-    extra_vars: list[str] | None,
-    forks: int | None,
-    timeout: float | None,
-    verbose: int,
-    ask_become: bool,
-    ask_connection: bool,
-    ask_vault: bool,
-) -> dict[str, object]:
-    variables, files = opt.read_extra_vars(extra_vars or [])
-    given: dict[str, object] = {"extra_vars": variables, "extra_vars_files": files, "verbosity": min(verbose, 4)}
-    given.update({key: value for key, value in (("limit", limit), ("forks", forks), ("timeout", timeout)) if value})
-    for asked, name, what in (
-        (ask_connection, "connection_password", "Password of the connection"),
-        (ask_become, "become_password", "Password of sudo"),
-        (ask_vault, "vault_password", "Password of the vault"),
-    ):
-        if asked:
-            given[name] = typer.prompt(what, hide_input=True, err=True)
-    return given
-
-
-def _run(verb: str, inventory: str, given: dict[str, object], json_file: str | None) -> None:
-    output = Output(json_file)
+def _run(name: str, verb: Verb, given: dict[str, Any]) -> None:
+    output = Output(given.pop("json_file"))
     output.prepare()  # a report that can't be written is said before anything is done
-    function, _ = VERBS[verb]
-    show_diff = bool(given.get("diff")) or verb == "plan"
-    with Progress(output.errors, verbosity=int(str(given["verbosity"])), diff=show_diff) as progress:
-        result = function(inventory=opt.read_inventory(inventory), on_event=progress.event, **given)
-    check = verb == "plan" or bool(given.get("check"))
-    output.result(result, verb, check=check)
-    raise typer.Exit(exit_code(result, verb, check=check))
+    inventory = opt.read_inventory(given.pop("inventory"))
+    options = run_options(given)
+    show_diff = bool(options.get("diff")) or name == "plan"
+    with Progress(output.errors, verbosity=options["verbosity"], diff=show_diff) as progress:
+        result = verb.function(inventory=inventory, on_event=progress.event, **options)
+    check = name == "plan" or bool(options.get("check"))
+    output.result(result, name, check=check)
+    raise typer.Exit(exit_code(result, name, check=check))
+
+
+def run_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command line gave as the functions take it; asks for the passwords that are to be asked for."""
+    options = dict(given)
+    variables, files = opt.read_extra_vars(options.pop("extra_vars") or [])
+    options.update(extra_vars=variables, extra_vars_files=files, verbosity=min(options.pop("verbose"), 4))
+    for asked, name, what in (
+        ("ask_connection", "connection_password", "Password of the connection"),
+        ("ask_become", "become_password", "Password of sudo"),
+        ("ask_vault", "vault_password", "Password of the vault"),
+    ):
+        if options.pop(asked, False):
+            options[name] = typer.prompt(what, hide_input=True, err=True)
+    # What was not given is the function's own to say.
+    return {name: value for name, value in options.items() if value is not None}

@@ -123,7 +123,7 @@ import sys
 from condafleet import api
 from condafleet.cli import fleet, main
 run = lambda inventory, **options: api.run_call(api.build_call({play!r}, inventory, options), options.get("on_event"))
-fleet.VERBS["provision"] = (run, True)
+fleet.VERBS["provision"] = fleet.Verb(run)
 main()
 """
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
+from ansible_collections.condafleet.core.plugins.module_utils.environment_built import remove_unfinished
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import judge, last_record
@@ -94,17 +97,17 @@ def test_a_smoke_test_can_pass() -> None:
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> states.Request:
+def request_(tmp_path: Path) -> Request:
     for serial in (1, 2):
         path = tmp_path / "root" / "generations" / f"x-{'a' * 12}-{serial}"
         path.mkdir(parents=True)
         if serial == 1:
-            fingerprint = states.fingerprint(str(path))
-            (path / ".condafleet.json").write_text(json.dumps({"digest": "a" * 64, "fingerprint": fingerprint}))
-    return states.Request(name="x", prefix=str(tmp_path / "conda"), root=str(tmp_path / "root"), digest="a" * 64)
+            found = fingerprint(str(path))
+            (path / ".condafleet.json").write_text(json.dumps({"digest": "a" * 64, "fingerprint": found}))
+    return Request(name="x", prefix=str(tmp_path / "conda"), root=str(tmp_path / "root"), digest="a" * 64)
 
 
-def test_the_link_is_made_moved_and_then_left_alone(request_: states.Request, tmp_path: Path) -> None:
+def test_the_link_is_made_moved_and_then_left_alone(request_: Request, tmp_path: Path) -> None:
     assert states.current(request_).changed
     link = tmp_path / "conda" / "envs" / "x"
     assert link.resolve().name == "x-aaaaaaaaaaaa-1"
@@ -112,7 +115,7 @@ def test_the_link_is_made_moved_and_then_left_alone(request_: states.Request, tm
     assert sorted(path.name for path in link.parent.iterdir()) == ["x"]
 
 
-def test_check_mode_moves_nothing(request_: states.Request, tmp_path: Path) -> None:
+def test_check_mode_moves_nothing(request_: Request, tmp_path: Path) -> None:
     request_.check = True
     outcome = states.current(request_)
     assert outcome.changed
@@ -121,29 +124,27 @@ def test_check_mode_moves_nothing(request_: states.Request, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["x-aaaaaaaaaaaa-2", "x-aaaaaaaaaaaa-9", "../../etc"])
-def test_only_a_finished_generation_is_switched_to(request_: states.Request, name: str) -> None:
+def test_only_a_finished_generation_is_switched_to(request_: Request, name: str) -> None:
     request_.generation = name
     with pytest.raises(FleetError, match="a finished generation of x: x-aaaaaaaaaaaa-1"):
         states.current(request_)
 
 
-def test_a_directory_of_that_name_is_never_replaced(request_: states.Request, tmp_path: Path) -> None:
+def test_a_directory_of_that_name_is_never_replaced(request_: Request, tmp_path: Path) -> None:
     (tmp_path / "conda" / "envs" / "x").mkdir(parents=True)
     with pytest.raises(FleetError, match="is a directory that was not made by condafleet"):
         states.current(request_)
     assert (tmp_path / "conda" / "envs" / "x").is_dir()
 
 
-def test_a_link_of_somebody_else_is_never_replaced(request_: states.Request, tmp_path: Path) -> None:
+def test_a_link_of_somebody_else_is_never_replaced(request_: Request, tmp_path: Path) -> None:
     (tmp_path / "conda" / "envs").mkdir(parents=True)
     (tmp_path / "conda" / "envs" / "x").symlink_to(tmp_path)
     with pytest.raises(FleetError, match="which is no generation of condafleet"):
         states.current(request_)
 
 
-def test_what_an_attempt_left_is_removed_and_what_is_finished_or_used_is_not(
-    request_: states.Request, tmp_path: Path
-) -> None:
+def test_what_an_attempt_left_is_removed_and_what_is_finished_or_used_is_not(request_: Request, tmp_path: Path) -> None:
     home = tmp_path / "root" / "generations"
     (home / "x-bbbbbbbbbbbb-1.removing").mkdir()
     (home / "y-bbbbbbbbbbbb-1").mkdir()
@@ -151,28 +152,28 @@ def test_what_an_attempt_left_is_removed_and_what_is_finished_or_used_is_not(
     used.mkdir()
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], cwd=used, stdin=subprocess.PIPE)
     try:
-        removed = states.remove_unfinished(request_)
+        removed = remove_unfinished(request_)
     finally:
         sleeper.communicate(b"\n")
     assert removed == ["x-aaaaaaaaaaaa-2", "x-bbbbbbbbbbbb-1.removing"]
     assert sorted(path.name for path in home.iterdir()) == ["x-aaaaaaaaaaaa-1", "x-bbbbbbbbbbbb-2", "y-bbbbbbbbbbbb-1"]
 
 
-def test_building_without_a_conda_says_what_to_install(request_: states.Request) -> None:
+def test_building_without_a_conda_says_what_to_install(request_: Request) -> None:
     request_.digest = "b" * 64
     with pytest.raises(FleetError, match=r"there is no conda at .*conda/bin/conda\. Next: install it first"):
         states.built(request_)
 
 
-def test_what_users_reach_stays_though_its_receipt_was_lost(request_: states.Request, tmp_path: Path) -> None:
+def test_what_users_reach_stays_though_its_receipt_was_lost(request_: Request, tmp_path: Path) -> None:
     states.current(request_)
     current = tmp_path / "root" / "generations" / "x-aaaaaaaaaaaa-1"
     (current / ".condafleet.json").unlink()
-    assert states.remove_unfinished(request_) == ["x-aaaaaaaaaaaa-2"]
+    assert remove_unfinished(request_) == ["x-aaaaaaaaaaaa-2"]
     assert current.is_dir()
 
 
-def test_users_pass_to_the_environments_whatever_the_umask(request_: states.Request, tmp_path: Path) -> None:
+def test_users_pass_to_the_environments_whatever_the_umask(request_: Request, tmp_path: Path) -> None:
     former = os.umask(0o077)
     try:
         (tmp_path / "conda").mkdir(mode=0o755)

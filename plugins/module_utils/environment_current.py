@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state `current`: `PREFIX/envs/NAME` leads to the generation; one step for whoever opens it."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import (
+    Outcome,
+    Request,
+    chosen,
+    current_record,
+    finished_names,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed, not_ours
+from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+
+
+def current(request: Request) -> Outcome:
+    """`PREFIX/envs/NAME` leads to the generation: one step for whoever opens it."""
+    state = gen.link_state(request.prefix, request.root, request.name)
+    if state and not state["generation"]:
+        raise FleetError(not_ours(request.name, request.link(), state))
+    before = (state or {}).get("generation")
+    wanted = request.generation or chosen(request)
+    if wanted is None:
+        if request.check:
+            planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
+            return Outcome(True, planned, diff=switch_text(request, before, planned))
+        raise FleetError(
+            "environment %r: no finished generation of lock %s is below %s. Next: build and test it first "
+            "(states built, tested)." % (request.name, request.digest[:12], request.root)
+        )
+    record = gen.observe_generation(request.root, wanted, with_fingerprint=False)
+    if not record or not record["finished"] or record["environment"] != request.name:
+        raise InputError(
+            "generation",
+            wanted,
+            "a finished generation of %s: %s" % (request.name, finished_names(request) or "none"),
+            "choose one of them, or build it",
+        )
+    packages = difference(installed(current_record(request)), installed(record))
+    if before == wanted and state and state["kind"] == "link":
+        return Outcome(False, wanted)
+    text = switch_text(request, before, wanted)
+    if not request.check:
+        with node_lock(request.root, "switch %s" % request.name, request.lock_timeout):
+            put_link(request.link(), record["path"])
+    return Outcome(True, wanted, packages, text, {"before": before})
+
+
+def put_link(link: str, target: str) -> None:
+    """Make the link, or move it, in one step. FleetError where a folder came in between."""
+    folder = os.path.dirname(link)
+    try:
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+            os.chmod(folder, 0o755)  # noqa: S103 - users pass through it, whatever the umask of whoever runs this
+        # A name that conda does not list, and that another attempt of this host has left at most once.
+        temporary = os.path.join(folder, ".condafleet-" + os.path.basename(link))
+        files.remove_quietly(temporary)
+        os.symlink(target, temporary)
+        os.replace(temporary, link)
+    except OSError as error:
+        raise FleetError("%s can't be made a link to %s: %s." % (link, target, error.strerror)) from error
+
+
+def switch_text(request: Request, before: Optional[str], after: str) -> str:
+    return "%s: %s → %s\n" % (request.link(), before or "nothing", after)

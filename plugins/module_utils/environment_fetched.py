@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state `fetched`: every archive of the lock in ROOT, verified."""
+
+from __future__ import annotations
+
+from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
+from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
+from ansible_collections.condafleet.core.plugins.module_utils.access import Access
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Outcome, Request, draft_of
+from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
+
+
+def fetched(request: Request) -> Outcome:
+    """Every archive of the lock in ROOT, verified; nothing to do where a generation of the lock is usable."""
+    ready = request.usable() or draft_of(request)
+    if ready:
+        return Outcome(False, ready["name"])
+    absent = cache.missing(request.root, request.packages)
+    planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
+    text = "".join("fetch %s\n" % package.filename for package in absent)
+    if request.check:
+        return Outcome(bool(absent), planned, diff=text, details={"fetched": len(absent), "bytes": None})
+    cache.ensure_root(request.root)
+    with node_lock(request.root, "fetch %s" % request.name, request.lock_timeout):
+        progress = request.progress()
+        cache.check_space(request.root, request.packages)
+        access = Access.of(request.access)
+        done = cache.fetch_all(
+            request.root, request.packages, request.depot_url, request.depot_origins, progress, access
+        )
+        uv = None
+        if any(package.manager == "pip" for package in request.packages):
+            uv = ensure_uv(request.root, request.tools, request.platform, request.depot_url, access)
+        dropped = cache.drop_damaged(request.root, request.packages, progress)
+    return Outcome(bool(done["fetched"] or dropped), planned, diff=text, details={**done, "uv": uv, "damaged": dropped})
