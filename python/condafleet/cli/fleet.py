@@ -100,21 +100,21 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
     """Return a command with the verb's options: typer reads them from the signature."""
 
     def command(**given: Any) -> None:
-        _run(name, verb, given)
+        _run(name, given)
 
     command.__signature__ = inspect.Signature(verb.parameters())  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in verb.parameters()}
     return command
 
 
-def _run(name: str, verb: Verb, given: dict[str, Any]) -> None:
+def _run(name: str, given: dict[str, Any]) -> None:
     output = Output(given.pop("json_file"))
     output.prepare()  # a report that can't be written is said before anything is done
     inventory = opt.read_inventory(given.pop("inventory"))
     options = run_options(given)
     show_diff = bool(options.get("diff")) or name == "plan"
     with Progress(output.errors, verbosity=options["verbosity"], diff=show_diff) as progress:
-        result = verb.function(inventory=inventory, on_event=progress.event, **options)
+        result = VERBS[name].function(inventory=inventory, on_event=progress.event, **options)
     check = name == "plan" or bool(options.get("check"))
     output.result(result, name, check=check)
     raise typer.Exit(exit_code(result, name, check=check))
