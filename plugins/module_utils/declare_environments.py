@@ -8,6 +8,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
+from ansible_collections.condafleet.core.plugins.module_utils.declare_generations import check_generations
 from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
     boolean,
     list_of,
@@ -30,8 +31,8 @@ VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
-    """The declaration: {environments, modulefiles, modulepath, prefix, root, target, targets, may_fail, timeout};
-    InputError names what is wrong.
+    """The declaration: {environments, modulefiles, modulepath, prefix, root, target, targets, may_fail, …}, with
+    what `check_generations` makes; InputError names what is wrong.
 
     `values` are the role's variables without `environments_`, with `spec_folders`: where relative specs are looked for.
     """
@@ -70,6 +71,7 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         "access": check_access(values, "environments"),
         "may_fail": share("environments_may_fail", values.get("may_fail", 0), "0.05"),
         "timeout": seconds("environments_timeout", values.get("timeout", 3600)),
+        **check_generations(values, names),
     }
 
 
@@ -81,6 +83,7 @@ def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Seq
         raise InputError(where + ".name", name, NAME_ACCEPTED, "choose another name")
     where = "environments_list (%s)" % name
     known = ("name", "spec", "targets", "frameworks", "variables", "channels")
+    known += ("indexes", "python", "target_specs", "checks")
     for key in entry:
         if key not in known:
             raise InputError("%s.%s" % (where, key), entry[key], "the keys " + ", ".join(known), "correct the key")
