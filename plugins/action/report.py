@@ -12,13 +12,12 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.results import (
+from ansible_collections.condafleet.core.plugins.module_utils.report_hosts import (
     READ_BY_REPORT,
-    build_report,
     host_data,
     host_status,
-    report_summary,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.results import build_report, report_summary
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 
 

@@ -11,8 +11,9 @@ from typing import Any, TypedDict, Unpack
 
 from condafleet import runner
 from condafleet.errors import InputError, RunError
+from condafleet.events import Fold
 from condafleet.inventory import Inventory, inventory_source
-from condafleet.results import FleetResult, Fold
+from condafleet.results import FleetResult
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 CONSEQUENCES = ("No inventory was parsed", "provided hosts list is empty")  # and no reasons: warnings to leave out

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from condafleet.results import message_of
+from condafleet.events import message_of
 
 SILENCE = 15.0  # seconds after which a line says what is still going on
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

@@ -9,7 +9,7 @@ import yaml
 
 from condafleet import api
 from condafleet.collection import collection_root
-from condafleet.results import ASK
+from condafleet.events import ASK
 
 PLAYBOOKS = collection_root() / "ansible_collections/condafleet/core/playbooks"
 

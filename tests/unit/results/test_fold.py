@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from condafleet.errors import InputError, LockError
-from condafleet.results import Fold, message_of
+from condafleet.events import Fold, message_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

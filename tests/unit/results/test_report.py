@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    report_environments,
+    report_hosts,
+    report_validation,
+)
 from ansible_collections.condafleet.core.plugins.module_utils import results as maker
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import merge
 
 G1, G2 = "pytorch-aaaaaaaaaaaa-1", "pytorch-bbbbbbbbbbbb-1"
 
@@ -94,22 +100,22 @@ def test_texts_of_files_are_left_out() -> None:
     ],
 )
 def test_how_an_environment_stands(action: str, changes: dict[str, Any], state: str) -> None:
-    assert maker.environments_report(data(action, **changes))["pytorch"]["state"] == state
-    assert maker.host_state(data(action, **changes)) == state
+    assert report_environments.environments_report(data(action, **changes))["pytorch"]["state"] == state
+    assert report_environments.host_state(data(action, **changes)) == state
 
 
 def test_a_host_is_behind_for_its_installation_too() -> None:
     part = data()
-    assert maker.host_state(part) == "ok"
+    assert report_environments.host_state(part) == "ok"
     part["plan"]["installation"] = [{"what": "condarc", "before": "a", "after": "b"}]
-    assert maker.host_state(part) == "behind"
+    assert report_environments.host_state(part) == "behind"
     part["observed"]["installation"]["state"] = "unfinished"
-    assert maker.host_state(part) == "unfinished"
+    assert report_environments.host_state(part) == "unfinished"
 
 
 def test_what_was_switched_counts_and_not_what_was_seen_before() -> None:
     part = {**data("build"), "environments": {"pytorch": {"generation": G2, "digest": "bbb", "target": "linux-64-cpu"}}}
-    assert maker.environments_report(part)["pytorch"] == {
+    assert report_environments.environments_report(part)["pytorch"] == {
         "generation": G2,
         "digest": "bbb",
         "target": "linux-64-cpu",
@@ -128,7 +134,7 @@ def test_an_environment_has_its_worst_verdict_and_its_lowest_figures() -> None:
             }
         },
     }
-    found = maker.validation_report(part)["pytorch"]
+    found = report_validation.validation_report(part)["pytorch"]
     assert (found["verdict"], found["test_accuracy"], found["images_per_second"]) == ("FAIL", 0.91, 400.0)
     assert found["reason"] == "0.91 is below 0.97"
     assert sorted(found["frameworks"]) == ["keras", "torch"]
@@ -137,14 +143,16 @@ def test_an_environment_has_its_worst_verdict_and_its_lowest_figures() -> None:
 def test_a_stored_verdict_counts_only_for_the_current_generation() -> None:
     stored = {"pytorch": {"torch": result("PASS", 0.98)}, "gone": {"torch": result("FAIL", 0.1)}}
     part = data(validations=stored)
-    assert {name: one["verdict"] for name, one in maker.validation_report(part).items()} == {"pytorch": "PASS"}
+    assert {name: one["verdict"] for name, one in report_validation.validation_report(part).items()} == {
+        "pytorch": "PASS"
+    }
     part["environments"] = {"pytorch": {"generation": G2}}
-    assert maker.validation_report(part) == {}
+    assert report_validation.validation_report(part) == {}
 
 
 def test_an_unknown_verdict_is_no_pass() -> None:
     part = {"validation": {"pytorch": {"torch": result("FINE", 0.99)}}}
-    assert maker.validation_report(part)["pytorch"]["verdict"] == "ERROR"
+    assert report_validation.validation_report(part)["pytorch"]["verdict"] == "ERROR"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_an_unknown_verdict_is_no_pass() -> None:
 def test_the_status_by_a_hosts_variables(
     variables: dict[str, Any], alive: bool, expected: tuple[str, str | None]
 ) -> None:
-    assert maker.host_status(variables, alive) == expected
+    assert report_hosts.host_status(variables, alive) == expected
 
 
 def test_data_by_a_hosts_variables() -> None:
@@ -176,10 +184,10 @@ def test_data_by_a_hosts_variables() -> None:
         ]
     }
     plan = {"conda": observed(), "plan": planned("build", G2)}
-    found = maker.host_data({"condafleet_plan": plan, "__validation_trained": trained}, done=False)
+    found = report_hosts.host_data({"condafleet_plan": plan, "__validation_trained": trained}, done=False)
     assert found["environments"]["pytorch"]["generation"] == G2
     assert found["validation"]["pytorch"]["torch"]["verdict"] == "PASS"
-    assert "environments" not in maker.host_data({"condafleet_plan": plan}, done=False)
+    assert "environments" not in report_hosts.host_data({"condafleet_plan": plan}, done=False)
 
 
 nested = st.recursive(
@@ -190,7 +198,7 @@ mappings = st.dictionaries(st.sampled_from("abc"), nested)
 
 @given(mappings, mappings)
 def test_merging_never_loses_a_key(one: dict, two: dict) -> None:  # type: ignore[type-arg]
-    assert set(maker.merge(one, two)) == set(one) | set(two)
-    assert maker.merge(one, {}) == one
-    assert maker.merge({}, one) == one
-    assert maker.merge(one, one) == one
+    assert set(merge(one, two)) == set(one) | set(two)
+    assert merge(one, {}) == one
+    assert merge({}, one) == one
+    assert merge(one, one) == one

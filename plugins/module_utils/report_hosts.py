@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run left in a host's variables, as the report takes it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
+
+# The variables of a host that the action reads: the plan, and what the role validation registered.
+READ_BY_REPORT = ("condafleet_plan", "__validation_trained")
+
+
+def host_status(variables: Mapping[str, Any], alive: bool) -> tuple[str, str | None]:
+    """Return (status, message) of a host, from its variables and from whether it still takes part in the run."""
+    planned = at(variables, "condafleet_plan")
+    if planned.get("unreachable"):
+        return "unreachable", str(planned.get("msg") or "it could not be reached")
+    if planned.get("failed"):
+        return "failed", str(planned.get("msg") or "it could not be planned")
+    complaints = [str(item["complaint"]) for item in _trained(variables) if item.get("complaint")]
+    if complaints and not alive:
+        return "failed", " ".join(complaints)
+    if not alive:
+        return "failed", "it failed or was lost after the plan; the output of the run says where"
+    return ("changed" if at(planned, "plan").get("state") == "pending" else "ok"), None
+
+
+def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
+    """Return a host's data from its variables: the registered plan, and what came of it since.
+
+    `done` says that the plan was carried out there: its generations are the current ones then. A host that was
+    trained on was switched before.
+    """
+    planned = at(variables, "condafleet_plan")
+    data: dict[str, Any] = {}
+    if planned.get("conda"):
+        data = {"observed": planned["conda"], "plan": at(planned, "plan")}
+    trained = _trained(variables)
+    if done or trained:
+        data["environments"] = {
+            name: {key: entry[key] for key in ("generation", "digest", "target")}
+            for name, entry in at(planned, "plan", "environments").items()
+            if entry.get("action") in ("build", "switch")
+        }
+    for item in trained:
+        job, result = at(item, "__validation_job"), at(item, "result")
+        if job and result:
+            data = merge(data, {"validation": {job["environment"]: {job["framework"]: result}}})
+    return data
+
+
+def _trained(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        dict(item) for item in at(variables, "__validation_trained").get("results") or [] if not item.get("skipped")
+    ]
