@@ -8,10 +8,10 @@ Reads files, on the controller only. The readers of YAML and TOML are handed in,
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockspec
+from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs, lockspec
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 Reader = Callable[[str], Any]
@@ -29,7 +29,7 @@ class Wanted:
     definition: Dict[str, str]
     spec: Dict[str, Any]
     channels: List[str]
-    inputs_digest: str
+    inputs: Dict[str, Any]
     conda_lock: str
     pylock: str
     given: bool = False
@@ -38,10 +38,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """`state` is reused (current), stale (its inputs changed) or missing; `lock` is what the files hold, if any."""
+    """`state` is reused (current), stale (its inputs changed) or missing; `lock` is what the files hold, if any.
+
+    `why` says in plain words what makes it stale or missing; `made_from` is what the lock says of its inputs.
+    """
 
     state: str
     lock: Optional[lockfile.Lock] = None
+    why: Tuple[str, ...] = ()
+    made_from: Dict[str, Any] = field(default_factory=dict)
 
 
 def survey(
@@ -137,7 +142,7 @@ def wanted(
                 _definition(name, target, targets),
                 spec,
                 [],
-                "",
+                {},
                 pair["conda_lock"],
                 pair["pylock"],
                 given=True,
@@ -154,7 +159,7 @@ def wanted(
     made = []
     for target in entry["targets"]:
         definition = _definition(name, target, targets)
-        inputs = lockfile.inputs_digest(
+        inputs = lockinputs.inputs(
             name,
             target,
             spec={key: spec[key] for key in ("conda", "pip", "variables")},
@@ -187,7 +192,7 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
                 "environments_list: {0}: spec: there is no {1}. Accepted: an existing pair of locks. Next: correct the "
                 "path.".format(want.environment, want.conda_lock)
             )
-        return Found("missing")
+        return Found("missing", why=("there is none yet",))
     conda_lock = _read(want.conda_lock, read_yaml, "lock")
     pylock = _read(want.pylock, read_toml, "lock") if os.path.exists(want.pylock) else {}
     try:
@@ -209,10 +214,11 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
                 want.conda_lock, lock.environment, lock.target, want.environment, want.target
             )
         )
-    if said["inputs_digest"] != want.inputs_digest:
-        return Found("stale", lock)
+    made_from = lockinputs.from_text(said.get("inputs"))
+    if said["inputs_digest"] != lockinputs.digest(want.inputs):
+        return Found("stale", lock, tuple(lockinputs.changes(made_from, want.inputs)), made_from)
     _check_terms(want, lock)
-    return Found("reused", lock)
+    return Found("reused", lock, made_from=made_from)
 
 
 def with_spec_found(entry: Mapping[str, Any], folders: Sequence[str]) -> Dict[str, Any]:

@@ -109,33 +109,6 @@ def digest(lock: Lock) -> str:
     )
 
 
-def inputs_digest(
-    environment: str,
-    target: str,
-    *,
-    spec: Mapping[str, Any],
-    definition: Mapping[str, Any],
-    channels: Sequence[str],
-    sources: str,
-) -> str:
-    """64 hex digits over whatever decides a solve: while they stay the same, a lock is kept.
-
-    `spec` is what lockspec.normalise() returns, `definition` the target's, `channels` the declared ones in order,
-    `sources` is "depot" or "upstream": a depot's place and content are no inputs (docs/locks.md).
-    """
-    return _sha256_of(
-        {
-            "format": FORMAT,
-            "environment": environment,
-            "target": target,
-            "spec": spec,
-            "definition": {key: str(value) for key, value in definition.items() if value is not None},
-            "channels": list(channels),
-            "sources": sources,
-        }
-    )
-
-
 def difference(before: Sequence[Package], after: Sequence[Package]) -> Dict[str, List[Dict[str, Any]]]:
     """What changes from one list of packages to another, package by package, sorted by manager and name."""
     old = {_key(package): package for package in before}

@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 import yaml
 
-from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs
 from condafleet.errors import LockError
 
 HEADER = "# Made by condafleet. Edited by hand it is refused: change the spec and lock again.\n"
@@ -33,7 +33,7 @@ def make_pair(
     target: str,
     platform: str,
     channels: Sequence[str],
-    inputs_digest: str,
+    inputs: Mapping[str, Any],
     variables: Mapping[str, str],
     records: Sequence[Mapping[str, Any]],
     wheels: Sequence[Mapping[str, Any]],
@@ -44,14 +44,15 @@ def make_pair(
         "created_by": "condafleet",
         "digest": "",
         "environment": environment,
-        "inputs_digest": inputs_digest,
+        "inputs": lockinputs.as_text(inputs),
+        "inputs_digest": lockinputs.digest(inputs),
         "target": target,
         "variables": json.dumps(dict(variables), sort_keys=True),
     }
     conda_lock = {
         "version": lockfile.CONDA_LOCK_VERSION,
         "metadata": {
-            "content_hash": {platform: inputs_digest},
+            "content_hash": {platform: lockinputs.digest(inputs)},
             "channels": [{"url": channel, "used_env_vars": []} for channel in channels],
             "platforms": [platform],
             "sources": [],

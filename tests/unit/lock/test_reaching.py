@@ -56,7 +56,7 @@ def test_a_depot_behind_both_is_solved_from(site: GuardedSite, tmp_path: Path) -
         "target": "linux-64-cpu",
         "definition": {"platform": "linux-64", "glibc": "2.36"},
         "channels": [],
-        "inputs_digest": "x",
+        "inputs": {},
         "conda_lock": str(tmp_path / "small/linux-64-cpu.conda-lock.yml"),
         "pylock": str(tmp_path / "small/linux-64-cpu.pylock.toml"),
     }
