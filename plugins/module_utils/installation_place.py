@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import os
 from typing import Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, installations
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+from ansible_collections.condafleet.core.plugins.module_utils.exchange import exchange
 
 
 def share_envs(prefix: str, installation: str) -> None:
@@ -93,22 +89,9 @@ def put_in_place(prefix: str, name: str) -> Optional[str]:
 
 def swap(one: str, other: str) -> None:
     """Exchange two names in one step; in two where the file system can't."""
-    if _exchange(one, other):
+    if exchange(one, other):
         return
     aside = other + ".swap"
     os.rename(other, aside)
     os.rename(one, other)
     os.rename(aside, one)
-
-
-def _exchange(one: str, other: str) -> bool:
-    try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):
-        return False
-    if call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-        return False
-    raise OSError(number, os.strerror(number), one)
