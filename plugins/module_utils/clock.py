@@ -8,4 +8,9 @@ import time
 
 def now() -> str:
     """The time in UTC, to the second: 2026-01-31T12:00:00Z."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return stamp(time.time())
+
+
+def stamp(seconds: float) -> str:
+    """That form of a time in seconds, as the system tells that of a file."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

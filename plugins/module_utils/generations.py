@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.clock import stamp
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 
 RECEIPT = ".condafleet.json"
@@ -74,15 +76,16 @@ def read_receipt(path: str) -> Optional[Dict[str, Any]]:
 
 
 def link_state(prefix: str, root: str, name: str) -> Optional[Dict[str, Any]]:
-    """What `PREFIX/envs/NAME` is: {kind: link|directory|broken, target, generation}, or None where nothing is.
+    """What `PREFIX/envs/NAME` is: {kind: link|directory|broken, target, generation, moved}, or None where nothing is.
 
     `generation` is set only where the link leads to a generation of this ROOT, so only where the link is ours.
+    `moved` is when it was made to lead there: a link is never changed, only replaced.
     """
     path = os.path.join(prefix, "envs", name)
     if not os.path.lexists(path):
         return None
     if not os.path.islink(path):
-        return {"kind": "directory", "target": None, "generation": None}
+        return {"kind": "directory", "target": None, "generation": None, "moved": None}
     target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
     home = generations_dir(root)
     ours = os.path.dirname(target) == os.path.normpath(home) or os.path.dirname(os.path.realpath(target)) == (
@@ -92,6 +95,7 @@ def link_state(prefix: str, root: str, name: str) -> Optional[Dict[str, Any]]:
         "kind": "link" if os.path.isdir(target) else "broken",
         "target": target,
         "generation": os.path.basename(target) if ours else None,
+        "moved": stamp(os.lstat(path).st_mtime),
     }
 
 
@@ -109,11 +113,20 @@ def observe_generation(root: str, name: str, with_fingerprint: bool) -> Optional
         "digest12": parsed.digest12,
         "serial": parsed.serial,
         "path": path,
+        "made": _made(path),
         "finished": receipt is not None,
         "receipt": receipt,
         "fingerprint": found,
         "drifted": None if found is None or receipt is None else found != receipt.get("fingerprint"),
     }
+
+
+def _made(path: str) -> str:
+    """When it was finished, or how far it got: the time of the newest mark that the steps leave, or its own."""
+    for mark in (RECEIPT, DRAFT, FAILED, ""):
+        with contextlib.suppress(OSError):
+            return stamp(os.stat(os.path.join(path, mark)).st_mtime)
+    return stamp(0)
 
 
 def list_names(root: str) -> List[str]:
