@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
 
 FORMAT = 1
 CONDA_LOCK_VERSION = 1
@@ -59,11 +60,6 @@ class Lock:
     target: str
     packages: Tuple[Package, ...]
     variables: Dict[str, str]
-
-
-def normal_name(name: str) -> str:
-    """The name of a Python project as the index compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:

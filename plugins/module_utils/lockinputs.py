@@ -1,6 +1,6 @@
 # Copyright condafleet maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What a lock was made from: as data that the lock carries, as a digest, and as words where two of them differ. Pure."""
+"""What a lock was made from: as data that it carries, as a digest, and as words where two of them differ. Pure."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
 from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login
+from ansible_collections.condafleet.core.plugins.module_utils.projects import project_of
 from condafleet.errors import LockError
-from condafleet.lock.names import project_of
 from condafleet.lock.sources import Sources
 
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
@@ -166,7 +166,7 @@ def write_stubs(records: Iterable[Mapping[str, Any]], folder: Path) -> dict[str,
     folder.mkdir(parents=True)
     stubs: dict[str, Path] = {}
     for record in records:
-        name = project_of(record)
+        name = project_of(record["name"], record["depends"])
         if name is None or name in stubs:
             continue
         try:

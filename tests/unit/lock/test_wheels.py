@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.condafleet.core.plugins.module_utils import projects
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from condafleet.errors import LockError
-from condafleet.lock import builds, names, wheels
+from condafleet.lock import builds, wheels
 from condafleet.lock.sources import Sources
 
 DEPOT = Sources(
@@ -136,7 +137,7 @@ def test_nothing_of_the_callers_settings_reaches_a_depots_solve():
     ],
 )
 def test_conda_names_and_projects(name, depends, project):
-    assert names.project_of({"name": name, "depends": depends}) == project
+    assert projects.project_of(name, depends) == project
 
 
 def test_a_place_outside_the_depot_is_refused():
