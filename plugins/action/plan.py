@@ -52,6 +52,8 @@ class ActionModule(ActionBase):
             changed=bool(self._task.check_mode and outcome["state"] != CONVERGED),
             diff=[{"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n"}] if before or after else [],
         )
+        for text in (text for entry in outcome["environments"].values() for text in entry["warnings"]):
+            self._display.warning("%s: %s" % ((task_vars or {}).get("inventory_hostname"), text))
         summary = {"observed": summary_of(facts["conda"]), "plan": outcome}
         result["ansible_stats"] = {"data": {"condafleet": summary}, "per_host": True, "aggregate": True}
         if outcome["blocked"]:
@@ -76,6 +78,7 @@ class ActionModule(ActionBase):
                 "group": shells.get("group"),
                 "environments": [entry["name"] for entry in environments],
                 "modulepath": (args["environments"] or {}).get("modulepath"),
+                "adopt": (args["environments"] or {}).get("adopt") or [],
             },
             task_vars=task_vars,
         )

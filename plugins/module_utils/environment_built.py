@@ -15,16 +15,12 @@ from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import (
     Outcome,
     Request,
-    current_record,
+    before_packages,
     draft_of,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
-from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import (
-    difference,
-    installed,
-    package_lines,
-)
+from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, package_lines
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
@@ -34,7 +30,7 @@ SCHEMA_VERSION = 1
 
 def built(request: Request) -> Outcome:
     """A new prefix with exactly the lock's packages, which nobody uses yet."""
-    packages = difference(installed(current_record(request)), [package.to_dict() for package in request.packages])
+    packages = difference(before_packages(request), [package.to_dict() for package in request.packages])
     ready = request.usable() or draft_of(request)
     if ready:
         return Outcome(False, ready["name"])

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import os
-from typing import Optional
+from typing import Any, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
+from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import (
+    adopt,
+    next_path,
+    refusal,
+    tidy,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import (
     Outcome,
     Request,
+    before_packages,
     chosen,
-    current_record,
     finished_names,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
@@ -23,14 +29,16 @@ from ansible_collections.condafleet.core.plugins.module_utils.progress import no
 def current(request: Request) -> Outcome:
     """`PREFIX/envs/NAME` leads to the generation: one step for whoever opens it."""
     state = gen.link_state(request.prefix, request.root, request.name)
-    if state and not state["generation"]:
-        raise FleetError(not_ours(request.name, request.link(), state))
+    aside = check_place(request, state)
     before = (state or {}).get("generation")
+    held = before_packages(request)
+    details = {"before": before, "adopted": aside}
     wanted = request.generation or chosen(request)
     if wanted is None:
         if request.check:
             planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
-            return Outcome(True, planned, diff=switch_text(request, before, planned))
+            packages = difference(held, [package.to_dict() for package in request.packages])
+            return Outcome(True, planned, packages, switch_text(request, before, planned, aside), details)
         raise FleetError(
             "environment %r: no finished generation of lock %s is below %s. Next: build and test it first "
             "(states built, tested)." % (request.name, request.digest[:12], request.root)
@@ -43,14 +51,39 @@ def current(request: Request) -> Outcome:
             "a finished generation of %s: %s" % (request.name, finished_names(request) or "none"),
             "choose one of them, or build it",
         )
-    packages = difference(installed(current_record(request)), installed(record))
+    packages = difference(held, installed(record))
     if before == wanted and state and state["kind"] == "link":
-        return Outcome(False, wanted)
-    text = switch_text(request, before, wanted)
+        return Outcome(False, wanted, details=details)
+    text = switch_text(request, before, wanted, aside)
     if not request.check:
         with node_lock(request.root, "switch %s" % request.name, request.lock_timeout):
-            put_link(request.link(), record["path"])
-    return Outcome(True, wanted, packages, text, {"before": before})
+            details["adopted"] = put_in_place(request, record["path"])
+    return Outcome(True, wanted, packages, text, details)
+
+
+def check_place(request: Request, state: Optional[Mapping[str, Any]]) -> Optional[str]:
+    """Where the environment that was made by hand will be kept, if one stands there; None where none does.
+
+    FleetError where it is not to be adopted, or can't be now.
+    """
+    if not state or state["generation"]:
+        return None
+    if not request.adopt:
+        raise FleetError(not_ours(request.name, request.link(), state))
+    reason = refusal(request.prefix, request.name)
+    if reason:
+        raise FleetError(reason)
+    return next_path(request.prefix, request.name)
+
+
+def put_in_place(request: Request, target: str) -> Optional[str]:
+    """Let the link lead to `target`; where what stood there is kept, if it was adopted. Under the node's lock."""
+    if check_place(request, gen.link_state(request.prefix, request.root, request.name)):
+        return adopt(request.prefix, request.root, request.name, target)
+    # What an adoption that was cut short may have left.
+    tidy(request.prefix, request.root)
+    put_link(request.link(), target)
+    return None
 
 
 def put_link(link: str, target: str) -> None:
@@ -69,5 +102,7 @@ def put_link(link: str, target: str) -> None:
         raise FleetError("%s can't be made a link to %s: %s." % (link, target, error.strerror)) from error
 
 
-def switch_text(request: Request, before: Optional[str], after: str) -> str:
-    return "%s: %s → %s\n" % (request.link(), before or "nothing", after)
+def switch_text(request: Request, before: Optional[str], after: str, aside: Optional[str] = None) -> str:
+    """One line for a diff; one more for what is moved aside."""
+    kept = "%s: made by hand, moved to %s\n" % (request.link(), aside) if aside else ""
+    return kept + "%s: %s → %s\n" % (request.link(), before or "nothing", after)

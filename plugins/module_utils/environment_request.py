@@ -10,8 +10,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import installed_packages
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
-from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference
+from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
 
 
@@ -34,6 +35,7 @@ class Request:
     access: Mapping[str, Any] = field(default_factory=dict)
     platform: str = "linux-64"
     generation: Optional[str] = None
+    adopt: bool = False
     job: Optional[str] = None
     version: str = ""
     lock_timeout: float = 60.0
@@ -101,6 +103,14 @@ def current_record(request: Request) -> Optional[Dict[str, Any]]:
     if not state or not state["generation"]:
         return None
     return gen.observe_generation(request.root, state["generation"], with_fingerprint=False)
+
+
+def before_packages(request: Request) -> List[Mapping[str, Any]]:
+    """What a switch takes away: the current generation's packages, or those of what is to be adopted."""
+    state = gen.link_state(request.prefix, request.root, request.name)
+    if state and not state["generation"]:
+        return list(installed_packages(request.link())) if request.adopt else []
+    return installed(current_record(request))
 
 
 def finished_names(request: Request) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import find_dependants
+from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import observe_plain
 from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import observe_modulefiles
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
@@ -28,14 +29,18 @@ def observe(
     with_files: bool = False,
     dependants: float = 0,
     modulepath: Optional[str] = None,
+    adopt: Sequence[str] = (),
 ) -> Dict[str, Any]:
     """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
 
     `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
     seconds that a search in users' homes may take for what stands on all this. `modulepath` is the
-    folder of modulefiles.
+    folder of modulefiles. What stands at the names `adopt`, and is not condafleet's, is looked at more closely.
     """
     found, generations = observe_environments(prefix, root, environments)
+    for name in set(adopt).intersection(found):
+        if not found[name]["generation"]:
+            found[name]["plain"] = observe_plain(prefix, name, system_root=system_root)
     return {
         "schema_version": SCHEMA_VERSION,
         "node": observe_node([prefix, root]),

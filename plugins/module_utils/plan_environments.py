@@ -22,7 +22,9 @@ def plan_environments(
     locks: Mapping[str, Mapping[str, Mapping[str, Any]]],
     node_target: Optional[str] = None,
 ) -> Dict[str, Dict[str, Any]]:
-    """{NAME: {target, action, generation, digest, packages, why}}.
+    """{NAME: {target, action, generation, digest, packages, why, adopt, warnings}}.
+
+    `adopt` is the path of what was made by hand and is moved aside, or None.
 
     `observed` is conda_facts' `conda`; `locks` is {ENV: {TARGET: {digest, packages?}}}, as the lock action returns it.
     `packages` is {added, removed, changed} against the current generation, or None where it can't be told.
@@ -52,9 +54,14 @@ def plan_environment(
     if target is None:
         return _plan(None, BLOCKED, refusal(name, node, reasons))
     state = (observed.get("environments") or {}).get(name)
+    plain = (state or {}).get("plain")
     if state and not state.get("generation"):
-        prefix = (observed.get("installation") or {}).get("prefix")
-        return _plan(target, BLOCKED, not_ours(name, "%s/envs/%s" % (prefix, name), state))
+        # It was looked at more closely where it is to be adopted.
+        if not plain:
+            prefix = (observed.get("installation") or {}).get("prefix")
+            return _plan(target, BLOCKED, not_ours(name, "%s/envs/%s" % (prefix, name), state))
+        if plain["refusal"]:
+            return _plan(target, BLOCKED, plain["refusal"])
     lock = locks.get(target) or {}
     digest = lock.get("digest")
     if not digest:
@@ -63,14 +70,16 @@ def plan_environment(
     generations = [record for record in observed.get("generations") or [] if record["environment"] == name]
     current = next((record for record in generations if state and record["name"] == state["generation"]), None)
     after = lock.get("packages")
-    packages = None if after is None else difference(installed(current), after)
+    packages = None if after is None else difference(plain["packages"] if plain else installed(current), after)
     ready = usable(generations, name, digest)
     if ready and current and ready["name"] == current["name"]:
         return _plan(target, NONE, "it is what was declared", ready["name"], digest, difference([], []))
     if ready:
-        return _plan(target, SWITCH, "%s is finished and not current" % ready["name"], ready["name"], digest, packages)
+        why = _why_adopt(plain) if plain else "%s is finished and not current" % ready["name"]
+        return _plan(target, SWITCH, why, ready["name"], digest, packages, plain)
     planned = str(next_name([record["name"] for record in generations], name, digest))
-    return _plan(target, BUILD, _why_build(state, current, digest), planned, digest, packages)
+    why = _why_adopt(plain) if plain else _why_build(state, current, digest)
+    return _plan(target, BUILD, why, planned, digest, packages, plain)
 
 
 def not_ours(name: str, path: str, state: Mapping[str, Any]) -> str:
@@ -81,8 +90,8 @@ def not_ours(name: str, path: str, state: Mapping[str, Any]) -> str:
         what = "%s is a link to %s, which is no generation of condafleet" % (path, state["target"])
     return (
         "environments_list: environment %r can't be put in place: %s. Accepted: nothing there, or a link "
-        "of condafleet. Next: rename or remove it yourself, or declare another name (adopting it is not offered). "
-        "Nothing was changed."
+        "of condafleet. Next: name it in environments_adopt to have it made anew from its lock (what is there now is "
+        "moved aside, not deleted), rename it yourself, or declare another name. Nothing was changed."
     ) % (name, what)
 
 
@@ -137,6 +146,10 @@ def _why_build(state: Optional[Mapping[str, Any]], current: Optional[Mapping[str
     return "its generation %s has drifted from its receipt" % current["name"]
 
 
+def _why_adopt(plain: Mapping[str, Any]) -> str:
+    return "%s, made by hand by %s, is adopted and moved to %s" % (plain["path"], plain["owner"], plain["aside"])
+
+
 def _plan(
     target: Optional[str],
     action: str,
@@ -144,6 +157,7 @@ def _plan(
     generation: Optional[str] = None,
     digest: Optional[str] = None,
     packages: Optional[Dict[str, Any]] = None,
+    plain: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
     return {
         "target": target,
@@ -152,6 +166,8 @@ def _plan(
         "digest": digest,
         "packages": packages,
         "why": why,
+        "adopt": plain["path"] if plain else None,
+        "warnings": list(plain["warnings"]) if plain else [],
     }
 
 

@@ -71,6 +71,13 @@ options:
       - For O(state=current), the finished generation to switch to, such as an earlier one.
       - Without it the newest finished one of O(digest) is taken.
     type: str
+  adopt:
+    description:
+      - Whether what stands at C(PREFIX/envs/NAME) and is not condafleet's gives its place to the generation. It is moved
+        to C(PREFIX.d/adopted-envs/NAME-N) in the same step, as it is, with owner and mode.
+      - Without it, and while a process uses what stands there, the task fails and nothing is changed.
+    type: bool
+    default: false
   depot_url:
     description: The depot to fetch from.
     type: str
@@ -205,6 +212,7 @@ ARGUMENTS = {
     "packages": {"type": "list", "elements": "dict", "default": []},
     "digest": {"type": "str", "default": ""},
     "generation": {"type": "str"},
+    "adopt": {"type": "bool", "default": False},
     "depot_url": {"type": "str"},
     "depot_origins": {"type": "dict", "default": {}},
     "tools": {"type": "dict", "default": {}},
@@ -228,7 +236,7 @@ ARGUMENTS = {
 
 def request_of(params, check):
     same = ("name", "prefix", "root", "target", "digest", "frameworks", "cuda", "depot_url", "depot_origins", "tools")
-    same += ("access", "platform", "generation", "job", "lock_timeout", "smoke_timeout")
+    same += ("access", "platform", "generation", "adopt", "job", "lock_timeout", "smoke_timeout")
     return Request(
         **{key: params[key] for key in same},
         packages=[Package.from_dict(package) for package in params["packages"]],

@@ -51,6 +51,13 @@ options:
   modulepath:
     description: The folder of modulefiles. Without it, none are looked at.
     type: path
+  adopt:
+    description:
+      - Names in C(PREFIX/envs). What stands there and is not condafleet's is looked at more closely, since it is to be
+        adopted, who uses it and what stands on it (which may take ten seconds each).
+    type: list
+    elements: str
+    default: []
   system_root:
     description: The root folder of the system whose start-up files and users are looked at, for images and chroots.
     type: path
@@ -104,7 +111,10 @@ conda:
       description: C(refusal) says why the root folder can't be used, if so.
       type: dict
     environments:
-      description: For each name below C(envs), whether it is a link, a directory or broken, and the link's generation.
+      description:
+        - For each name below C(envs), whether it is a link, a directory or broken, and the link's generation.
+        - C(plain), for what O(adopt) names and is not condafleet's, has C(path), C(aside) (where it would be kept),
+          C(owner), C(python), C(packages), C(refusal) (why it can't be adopted now, or null) and C(warnings).
       type: dict
     generations:
       description: The generations below the root, with receipt and, for current ones, fingerprint and drift.
@@ -152,6 +162,7 @@ def main() -> None:
             "files": {"type": "bool", "default": False},
             "dependants": {"type": "int", "default": 0},
             "modulepath": {"type": "path"},
+            "adopt": {"type": "list", "elements": "str", "default": []},
             "system_root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,
@@ -162,6 +173,7 @@ def main() -> None:
             with_files=module.params["files"],
             dependants=module.params["dependants"],
             modulepath=module.params["modulepath"],
+            adopt=module.params["adopt"],
         )
     except FleetError as error:
         module.fail_json(msg=error.message)
