@@ -9,6 +9,8 @@ import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils.driver_libraries import driver_libraries
+from ansible_collections.condafleet.core.plugins.module_utils.gpu_models import capability_of
 from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
 PLATFORMS = {
@@ -20,10 +22,12 @@ PLATFORMS = {
 }
 
 # The first driver that supports a CUDA version, newest first. From the table "CUDA Toolkit and Corresponding Driver
-# Versions" (column Linux x86_64) of NVIDIA's release notes for CUDA 11.8, 12.9 and 13.1:
+# Versions" (column Linux x86_64, each version's first release) of NVIDIA's release notes for CUDA 11.8, 12.9 and 13.3:
 # https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/
 # A driver newer than the table supports at least what its first row says.
 CUDA_BY_DRIVER = (
+    ("610.43", "13.3"),
+    ("595.45", "13.2"),
     ("590.44", "13.1"),
     ("580.65", "13.0"),
     ("575.51", "12.9"),
@@ -51,9 +55,17 @@ CUDA_BY_DRIVER = (
 
 
 def observe_node(
-    paths: Sequence[str] = (), proc: str = "/proc", dev: str = "/dev", sys: str = "/sys", etc: str = "/etc"
+    paths: Sequence[str] = (),
+    proc: str = "/proc",
+    dev: str = "/dev",
+    sys: str = "/sys",
+    etc: str = "/etc",
+    libraries: str = "/",
 ) -> Dict[str, Any]:
-    """`node` as docs/architecture.md says. The folders may be others than the running system's (images, tests)."""
+    """`node` as docs/architecture.md says. The folders may be others than the running system's (images, tests).
+
+    `libraries` is the root folder below which the driver's libraries are looked for.
+    """
     architecture = platform.machine()
     libc, version = c_library()
     driver = driver_version(proc, sys)
@@ -69,9 +81,17 @@ def observe_node(
         "memory_bytes": memory_bytes(files.read_text(os.path.join(proc, "meminfo")) or ""),
         "gpus": gpus(proc, dev),
         "driver": driver,
+        "driver_libraries": driver_libraries(libraries) if driver else [],
         "cuda": cuda_of(driver),
         "free_bytes": {path: files.free_bytes(path) for path in paths},
+        "free_inodes": {path: free_inodes(path) for path in paths},
     }
+
+
+def free_inodes(path: str) -> Optional[int]:
+    """How many files an ordinary user may still make there; None where the file system has no fixed number."""
+    status = os.statvfs(files.existing_parent(path))
+    return status.f_favail if status.f_files else None
 
 
 def c_library() -> Tuple[Optional[str], Optional[str]]:
@@ -135,12 +155,14 @@ def gpus(proc: str = "/proc", dev: str = "/dev") -> List[Dict[str, Any]]:
                 # The driver fills the UUID in with question marks until a GPU was first used.
                 "uuid": uuid if uuid and "?" not in uuid else None,
                 "bus_id": values.get("Bus Location") or bus_id,
+                "compute_capability": capability_of(values.get("Model")),
             }
         )
     if minors and found:
         found = [gpu for gpu in found if gpu["index"] in minors] or found
     if not found:
-        found = [{"index": minor, "name": None, "uuid": None, "bus_id": None} for minor in minors]
+        unknown = {"name": None, "uuid": None, "bus_id": None, "compute_capability": None}
+        found = [{"index": minor, **unknown} for minor in minors]
     return sorted(found, key=lambda gpu: gpu["index"])
 
 

@@ -40,8 +40,14 @@ def system(top: Path, version: str | None = OPEN, minors: tuple[int, ...] = (), 
 def test_gpus_are_listed_by_minor_with_name_uuid_and_bus(tmp_path: Path) -> None:
     gpus = observe_node.gpus(**system(tmp_path, minors=(0, 1), gpus=2))
     assert gpus == [
-        {"index": 0, "name": "NVIDIA H200", "uuid": None, "bus_id": "0000:90:00.0"},
-        {"index": 1, "name": "NVIDIA H200", "uuid": "GPU-00000001", "bus_id": "0000:80:00.0"},
+        {"index": 0, "name": "NVIDIA H200", "uuid": None, "bus_id": "0000:90:00.0", "compute_capability": "9.0"},
+        {
+            "index": 1,
+            "name": "NVIDIA H200",
+            "uuid": "GPU-00000001",
+            "bus_id": "0000:80:00.0",
+            "compute_capability": "9.0",
+        },
     ]
 
 
@@ -79,7 +85,8 @@ def test_sysfs_knows_the_driver_too(tmp_path: Path) -> None:
         ("570.86.15", "12.8"),
         ("580.65.06", "13.0"),
         ("580.64", "12.9"),
-        ("999.1", "13.1"),
+        ("590.44.01", "13.1"),
+        ("999.1", "13.3"),
     ],
 )
 def test_the_cuda_version_follows_by_table(driver: str | None, cuda: str | None) -> None:
