@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 import time
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
@@ -18,12 +17,16 @@ from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts i
     write_activation,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
+from ansible_collections.condafleet.core.plugins.module_utils.disk import make_durable
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import site_packages
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile import write_modulefile
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import archive_path, register_urls
 from ansible_collections.condafleet.core.plugins.module_utils.pin import write_pin
-from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.programs import clean_environment, run, tail
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, held_locks
 from ansible_collections.condafleet.core.plugins.module_utils.wheel_records import damaged_wheels
 
 FROZEN_MESSAGE = (
@@ -31,13 +34,18 @@ FROZEN_MESSAGE = (
     "Ask for a change of its spec, or make an environment of your own: conda create --name NAME ..."
 )
 
+REMOVING = ".removing"
+
 # Compiles what has no .pyc yet: packages that ship theirs keep it. `unchecked-hash` needs no look at the source at
 # every start, and stays right when the folder is copied. A wheel may carry files of another Python on purpose
 # (templates, tests of syntax errors), so a file that does not compile is counted, not an error.
 COMPILE_PROGRAM = """
-import importlib.util, os, py_compile, sys, warnings
+import ctypes, importlib.util, os, py_compile, signal, sys, warnings
 from concurrent.futures import ProcessPoolExecutor
 warnings.simplefilter("ignore")
+def end_with_parent():
+    # PR_SET_PDEATHSIG: a worker whose parent was killed would wait for work for ever, and hold the lock meanwhile.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 def compile_one(path):
     try:
         py_compile.compile(path, doraise=True, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
@@ -57,7 +65,7 @@ if __name__ == "__main__":
                 todo.append(path)
     done = failed = 0
     print(done, len(todo), failed, flush=True)
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         for path in pool.map(compile_one, todo, chunksize=32):
             done += 1
             failed += path is not None
@@ -110,6 +118,7 @@ def build(
     if os.path.exists(python):
         uncompiled = timed("compile", lambda: compile_python(python, prefix, scratch, progress))
     timed("permissions", lambda: settle_permissions(prefix))
+    timed("sync", lambda: make_durable(prefix))
     return {"seconds": seconds, "uncompiled": uncompiled, "installer": installer}
 
 
@@ -166,22 +175,6 @@ def conda_environment(root: str, scratch: str) -> Dict[str, str]:
     }
 
 
-def clean_environment(scratch: str) -> Dict[str, str]:
-    """What every program of a build gets: no user's configuration, no user's packages, stable texts."""
-    return {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": scratch,
-        "XDG_CONFIG_HOME": os.path.join(scratch, "config"),
-        "XDG_CACHE_HOME": os.path.join(scratch, "cache"),
-        "XDG_DATA_HOME": os.path.join(scratch, "data"),
-        "TMPDIR": scratch,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONNOUSERSITE": "1",
-        "NO_COLOR": "1",
-    }
-
-
 def install_wheels(
     uv: Optional[str], prefix: str, root: str, wheels: Sequence[Package], scratch: str, progress: Progress
 ) -> None:
@@ -199,11 +192,25 @@ def install_wheels(
     if uv:
         command = [uv, "pip", "install", "--python", python, "--no-deps", "--offline", "--no-index"]
         command += ["--require-hashes", "--link-mode", "hardlink", "--no-python-downloads", "--no-progress"]
-        command += ["--break-system-packages", "-r", requirements]
+        command += ["--only-binary", ":all:", "--break-system-packages", "-r", requirements]
         environment.update(UV_NO_CONFIG="1", UV_CACHE_DIR=os.path.join(root, "uv-cache"))
     else:
+        if not has_pip(prefix):
+            raise FleetError(
+                "environments_list: the lock has wheels, but there is neither uv on the node nor pip among the lock's "
+                "conda packages. Next: add pip to the spec's conda packages and lock again, or take a depot with uv."
+            )
         command = [python, "-m", "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--no-compile"]
-        command += ["--no-cache-dir", "--no-warn-script-location", "--progress-bar", "off", "-r", requirements]
+        command += [
+            "--only-binary",
+            ":all:",
+            "--no-cache-dir",
+            "--no-warn-script-location",
+            "--progress-bar",
+            "off",
+            "-r",
+            requirements,
+        ]
         environment.update(PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
         environment.update(PIP_ROOT_USER_ACTION="ignore")
 
@@ -225,6 +232,10 @@ def install_wheels(
         )
 
 
+def has_pip(prefix: str) -> bool:
+    return any(os.path.isdir(os.path.join(folder, "pip")) for folder in site_packages(prefix))
+
+
 def requirements_text(root: str, wheels: Sequence[Package]) -> str:
     """For uv and pip alike. The folders are named, not the files: a `name @ file://` would be recorded for users."""
     lines = ["--find-links %s" % os.path.dirname(archive_path(root, wheel)) for wheel in wheels]
@@ -239,12 +250,14 @@ def compile_python(python: str, prefix: str, scratch: str, progress: Progress) -
     environment = clean_environment(scratch)
     command = [python, "-I", program, os.path.join(prefix, "lib"), str(usable_cpus(cpu_quota()))]
     with open(os.path.join(scratch, "compile.err"), "w+b") as errors:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, cwd=scratch)
-        last = [0, 0, 0]
-        for line in process.stdout or ():
-            last = [int(part) for part in line.split()]
-            progress("compile", last[0], last[1], "files")
-        code = process.wait()
+        with child_group(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, cwd=scratch, pass_fds=held_locks()
+        ) as process:
+            last = [0, 0, 0]
+            for line in process.stdout:
+                last = [int(part) for part in line.split()]
+                progress("compile", last[0], last[1], "files")
+            code = process.wait()
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace")
     if code or last[0] != last[1]:
@@ -279,39 +292,12 @@ def write_state(prefix: str, variables: Mapping[str, str]) -> None:
     files.write_json(os.path.join(folder, "frozen"), {"message": FROZEN_MESSAGE})
 
 
-def run(
-    command: Sequence[str], environment: Mapping[str, str], what: str, watch: Optional[Callable[[], None]] = None
-) -> str:
-    """Run a program to its end; its output. FleetError with its last lines where it fails."""
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                list(command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/"
-            )
-        except OSError as error:
-            raise FleetError("%s: %s can't be started: %s." % (what, command[0], error.strerror)) from error
-        while True:
-            try:
-                code = process.wait(timeout=1 if watch else None)
-                break
-            except subprocess.TimeoutExpired:
-                if watch:
-                    watch()
-        output.seek(0)
-        said = output.read().decode("utf-8", "replace")
-    if code:
-        raise FleetError("%s ended with %d: %s" % (what, code, tail(said)))
-    return said
-
-
-def tail(text: str) -> str:
-    """The end of what a program said, in one line."""
-    return " | ".join(line.strip() for line in text.splitlines() if line.strip())[-2000:]
-
-
 def remove_tree(path: str) -> None:
     """Remove a prefix that nobody uses; its name goes first, so that half of it is never taken for whole."""
-    doomed = path if path.endswith(".removing") else path + ".removing"
+    doomed = path if path.endswith(REMOVING) else path + REMOVING
     if doomed != path:
+        if os.path.lexists(doomed):
+            # An earlier removal of a prefix of this name was cut short.
+            shutil.rmtree(doomed)
         os.rename(path, doomed)
     shutil.rmtree(doomed)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import disk, files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
-from ansible_collections.condafleet.core.plugins.module_utils.build_environment import build, remove_tree
+from ansible_collections.condafleet.core.plugins.module_utils.build_environment import REMOVING, build, remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import (
     Outcome,
@@ -22,10 +23,13 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, package_lines
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
-from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+from ansible_collections.condafleet.core.plugins.module_utils.programs import ProgramError, tail
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
 
 SCHEMA_VERSION = 1
+# A run builds all its environments before it tests the first.
+DRAFT_SECONDS = 6 * 3600.0
 
 
 def built(request: Request) -> Outcome:
@@ -46,22 +50,41 @@ def built(request: Request) -> Outcome:
     cache.ensure_root(request.root)
     # conda, uv and python make files as the umask says, and users have to read them.
     os.umask(0o022)
-    with node_lock(request.root, "build %s" % planned, request.lock_timeout), cache.scratch_folder(
-        request.root
-    ) as scratch:
+    with request.lock("build %s" % planned), cache.scratch_folder(request.root) as scratch:
+        ready = request.usable() or draft_of(request)
+        if ready:
+            # Another run has built it while this one waited.
+            return Outcome(False, ready["name"])
         progress = request.progress()
-        absent = cache.missing(request.root, request.packages)
-        if absent:
-            raise FleetError(
-                "environment %r: %d of %d archives are not in %s (%s). Next: fetch them first (state: fetched)."
-                % (request.name, len(absent), len(request.packages), request.root, absent[0].filename)
-            )
+        refuse_archives(request)
         removed = remove_unfinished(request)
         planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
-        cache.check_space(request.root, request.packages)
+        cache.check_space(request.root, request.packages, "What was fetched is kept. Nothing was built.")
         damaged = cache.drop_damaged(request.root, request.packages, progress)
-        path = request.path(planned)
-        wheels = any(package.manager == "pip" for package in request.packages)
+        done = build_whole(request, planned, scratch, progress)
+    return Outcome(True, planned, packages, text, {**done, "removed": removed, "damaged": damaged})
+
+
+def refuse_archives(request: Request) -> None:
+    """FleetError where an archive is missing or not the lock's."""
+    wrong = cache.damaged_archives(request.root, request.packages)
+    if wrong:
+        raise FleetError(
+            "environment %r: %d of %d archives in %s can't be used (%s %s). Next: fetch them first (state: fetched)."
+            % (request.name, len(wrong), len(request.packages), request.root, wrong[0][0].filename, wrong[0][1])
+        )
+
+
+def build_whole(request: Request, generation: str, scratch: str, progress: Progress) -> Dict[str, Any]:
+    """Build it, with its draft of a receipt last; where that fails, nothing of it is left."""
+    path = request.path(generation)
+    watched = disk.Watched(request.root)
+
+    def look(step: str, done: int = 0, total: Optional[int] = None, unit: str = "", message: str = "") -> None:
+        watched.look()
+        progress(step, done, total, unit, message)
+
+    try:
         done = build(
             path,
             name=request.name,
@@ -70,12 +93,23 @@ def built(request: Request) -> Outcome:
             scratch=scratch,
             packages=request.packages,
             variables=request.variables,
-            uv=_uv(request) if wheels else None,
-            progress=progress,
+            uv=_uv(request) if any(package.manager == "pip" for package in request.packages) else None,
+            progress=look,
             access=request.access,
         )
-        files.write_json(os.path.join(path, gen.DRAFT), receipt(request, planned))
-    return Outcome(True, planned, packages, text, {**done, "removed": removed, "damaged": damaged})
+        files.write_json(os.path.join(path, gen.DRAFT), receipt(request, generation))
+    except (FleetError, OSError) as error:
+        watched.look()
+        if os.path.isdir(path):
+            remove_tree(path)
+        said = error.said if isinstance(error, ProgramError) else str(error)
+        if disk.is_full(error) or watched.was_full(said):
+            kept = "What this step had made was removed; what was fetched is kept. Nothing was switched."
+            need = cache.needed_bytes(request.root, request.packages)
+            text = disk.full_text(request.root, "build %s" % generation, kept, need)
+            raise FleetError("%s It ended by: %s" % (text, tail(said)[-300:])) from error
+        raise
+    return done
 
 
 def _uv(request: Request) -> Optional[str]:
@@ -91,14 +125,30 @@ def remove_unfinished(request: Request) -> List[str]:
     removed = []
     reached = os.path.realpath(request.link())
     for name in gen.list_names(request.root):
-        parsed = gen.parse_name(name[: -len(".removing")] if name.endswith(".removing") else name)
+        parsed = gen.parse_name(name[: -len(REMOVING)] if name.endswith(REMOVING) else name)
         path = request.path(name)
         if not parsed or parsed.environment != request.name or os.path.islink(path) or gen.read_receipt(path):
+            continue
+        if waits_for_its_test(path, request.digest):
             continue
         if os.path.realpath(path) != reached and not users_of(path):
             remove_tree(path)
             removed.append(name)
     return removed
+
+
+def waits_for_its_test(path: str, digest: str = "") -> bool:
+    """Whether another run may be about to test what lies here: built whole, not long ago, by another lock.
+
+    The lock on ROOT is given back between building and testing, and two runs may declare an environment differently.
+    """
+    draft = files.read_json(os.path.join(path, gen.DRAFT))
+    if not isinstance(draft, dict) or draft.get("digest") == digest:
+        return False
+    try:
+        return os.stat(os.path.join(path, gen.DRAFT)).st_mtime > time.time() - DRAFT_SECONDS
+    except OSError:
+        return False
 
 
 def receipt(request: Request, generation: str) -> Dict[str, Any]:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from ansible_collections.condafleet.core.plugins.module_utils import disk, files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
+from ansible_collections.condafleet.core.plugins.module_utils.download_errors import DiskError
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Outcome, Request, draft_of
-from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
 
 
@@ -22,13 +24,20 @@ def fetched(request: Request) -> Outcome:
     if request.check:
         return Outcome(bool(absent), planned, diff=text, details={"fetched": len(absent), "bytes": None})
     cache.ensure_root(request.root)
-    with node_lock(request.root, "fetch %s" % request.name, request.lock_timeout):
+    with request.lock("fetch %s" % request.name), cache.scratch_folder(request.root):
         progress = request.progress()
-        cache.check_space(request.root, request.packages)
+        cache.check_space(request.root, request.packages, "Nothing was fetched.")
         access = Access.of(request.access)
-        done = cache.fetch_all(
-            request.root, request.packages, request.depot_url, request.depot_origins, progress, access
-        )
+        try:
+            done = cache.fetch_all(
+                request.root, request.packages, request.depot_url, request.depot_origins, progress, access
+            )
+        except DiskError as error:
+            if files.free_bytes(request.root) > disk.LITTLE:
+                raise
+            need = cache.needed_bytes(request.root, request.packages)
+            kept = "What was fetched whole is kept. Nothing was switched."
+            raise FleetError(disk.full_text(request.root, "fetch %s" % request.name, kept, need)) from error
         uv = None
         if any(package.manager == "pip" for package in request.packages):
             uv = ensure_uv(request.root, request.tools, request.platform, request.depot_url, access)

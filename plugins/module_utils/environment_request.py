@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import SWITCH
 from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import installed_packages
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed
-from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock, progress_file
 
 
 @dataclass
@@ -35,10 +36,12 @@ class Request:
     access: Mapping[str, Any] = field(default_factory=dict)
     platform: str = "linux-64"
     generation: Optional[str] = None
+    why: str = SWITCH
+    run: Optional[str] = None
     adopt: bool = False
     job: Optional[str] = None
     version: str = ""
-    lock_timeout: float = 60.0
+    lock_timeout: float = 600.0
     smoke_timeout: int = 600
     check: bool = False
 
@@ -53,6 +56,15 @@ class Request:
 
     def progress(self) -> Progress:
         return Progress(progress_file(self.root, self.job))
+
+    def lock(self, what: str) -> ContextManager[None]:
+        """ROOT's lock; whoever watches is told who holds it meanwhile, and since when."""
+        told = self.progress()
+
+        def waiting(holder: str) -> None:
+            told("wait", message="for %s, which holds %s" % (holder, self.root))
+
+        return node_lock(self.root, what, self.lock_timeout, waiting=waiting)
 
     def records(self) -> List[Dict[str, Any]]:
         """The generations of this environment and lock, each with its fingerprint."""

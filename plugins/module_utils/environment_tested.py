@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.disk import make_durable, make_entry_durable
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Outcome, Request, draft_of
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import smoke_test
 
 
@@ -25,16 +26,18 @@ def tested(request: Request) -> Outcome:
         if request.check:
             planned = gen.next_name(gen.list_names(request.root), request.name, request.digest)
             return Outcome(True, str(planned))
-        raise FleetError(
-            "environment %r: nothing of lock %s is built below %s. Next: build it first (state: built)."
-            % (request.name, request.digest[:12], request.root)
-        )
+        raise not_built(request)
     if request.check:
         return Outcome(True, draft["name"])
-    path = request.path(draft["name"])
-    with node_lock(request.root, "test %s" % draft["name"], request.lock_timeout), cache.scratch_folder(
-        request.root
-    ) as scratch:
+    with request.lock("test %s" % draft["name"]), cache.scratch_folder(request.root) as scratch:
+        ready = request.usable()
+        if ready:
+            # Another run has tested it while this one waited.
+            return Outcome(False, ready["name"], details={"smoke_test": ready["receipt"].get("smoke_test")})
+        draft = draft_of(request)
+        if draft is None:
+            raise not_built(request)
+        path = request.path(draft["name"])
         request.progress()("smoke test", 0, None, "", ", ".join(request.frameworks) or "python")
         try:
             results = smoke_test(
@@ -54,6 +57,21 @@ def tested(request: Request) -> Outcome:
                 % (error.message, path)
             ) from error
         record = {**draft["draft"], "smoke_test": results, "frameworks": list(request.frameworks), "created": now()}
-        files.write_json(os.path.join(path, gen.RECEIPT), record)
-        files.remove_quietly(os.path.join(path, gen.DRAFT))
+        finish(path, record)
     return Outcome(True, draft["name"], details={"smoke_test": results})
+
+
+def not_built(request: Request) -> FleetError:
+    return FleetError(
+        "environment %r: nothing of lock %s is built below %s. Next: build it first (state: built)."
+        % (request.name, request.digest[:12], request.root)
+    )
+
+
+def finish(path: str, record: Mapping[str, Any]) -> None:
+    """Make the draft the receipt, in one step, once all that it vouches for is on disk."""
+    make_durable(path)
+    draft = os.path.join(path, gen.DRAFT)
+    files.write_json(draft, record)
+    os.rename(draft, os.path.join(path, gen.RECEIPT))
+    make_entry_durable(path)

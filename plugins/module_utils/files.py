@@ -10,6 +10,9 @@ import os
 import tempfile
 from typing import Any, Optional, Union
 
+# Of a file that is being written. What a killed process leaves under such a name nobody misses.
+TEMPORARY = ".condafleet-"
+
 
 def write_atomic(
     path: str,
@@ -26,7 +29,7 @@ def write_atomic(
     """
     target = os.path.realpath(path)
     content = data.encode("utf-8") if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(prefix=".condafleet-", dir=os.path.dirname(target) or ".")
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(target) or ".")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

@@ -8,17 +8,24 @@ import contextlib
 import os
 import shutil
 import threading
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import download, files, origins
+from ansible_collections.condafleet.core.plugins.module_utils.disk import amount
+from ansible_collections.condafleet.core.plugins.module_utils.download_errors import DiskError
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
-from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import MARKER, mark_root
 
 # Folders that only root (or the one user whose ROOT this is) may look into: what lies there gets linked.
 PRIVATE = ("pkgs", "wheels", "uv-cache", "tools")
 OPEN = ("generations", "progress")
+# A job's files are removed by its controller, if that is still there. Other runs may be at work with young ones.
+JOB_FOLDERS = ("jobs", "progress")
+LEFT_IN = ("", "pkgs", *JOB_FOLDERS)
+LEFT_SECONDS = 7 * 24 * 3600.0
 
 FETCHES_AT_ONCE = 4
 # A lock names no size for conda packages. Estimates err on the side of asking for more.
@@ -33,7 +40,8 @@ def ensure_root(root: str) -> bool:
         path = os.path.join(root, name) if name else root
         if not os.path.isdir(path):
             try:
-                os.makedirs(path)
+                # Another run may be making the same.
+                os.makedirs(path, exist_ok=True)
             except OSError as error:
                 raise FleetError(
                     "environments_root: %s can't be made: %s. Next: choose a folder that can be written, or run with "
@@ -48,14 +56,26 @@ def ensure_root(root: str) -> bool:
 
 @contextlib.contextmanager
 def scratch_folder(root: str) -> Iterator[str]:
-    """An empty folder for one step's temporary files; what a killed step has left goes too. Only under the lock."""
+    """An empty folder for one step's temporary files; what killed steps have left goes too. Only under the lock."""
     path = os.path.join(root, "scratch")
     shutil.rmtree(path, ignore_errors=True)
+    _tidy(root)
     os.makedirs(path, mode=0o700)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _tidy(root: str) -> None:
+    """Remove what killed steps and controllers have left where no name of it is ever used again."""
+    oldest = time.time() - LEFT_SECONDS
+    for name in LEFT_IN:
+        folder = os.path.join(root, name)
+        for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+            ours = name in JOB_FOLDERS or (entry.name.startswith(files.TEMPORARY) and entry.name != MARKER)
+            if ours and not entry.is_dir() and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                files.remove_quietly(entry.path)
 
 
 def archive_path(root: str, package: Package) -> str:
@@ -76,20 +96,44 @@ def missing(root: str, packages: Sequence[Package]) -> List[Package]:
     return [package for package in packages if not os.path.isfile(archive_path(root, package))]
 
 
-def check_space(root: str, packages: Sequence[Package], extra: int = 0) -> None:
-    """FleetError where what is to be fetched and unpacked would not fit on the file system of ROOT."""
+def damaged_archives(root: str, packages: Sequence[Package]) -> List[Tuple[Package, str]]:
+    """The archives that a build would read and that are missing, or not what the lock says, each with what is wrong.
+
+    Of what conda has unpacked the archive is not read: that is verified by itself (drop_damaged).
+    """
+
+    def wrong(package: Package) -> Optional[str]:
+        path = archive_path(root, package)
+        if not os.path.isfile(path):
+            return "is missing"
+        if package.manager == "conda" and os.path.isdir(extracted_path(root, package)):
+            return None
+        return None if files.sha256_file(path) == package.sha256.lower() else "differs from its sha256"
+
+    with concurrent.futures.ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
+        found = zip(packages, pool.map(wrong, packages))
+        return [(package, said) for package, said in found if said]
+
+
+def needed_bytes(root: str, packages: Sequence[Package]) -> int:
+    """About how much the file system of ROOT has to take yet until these packages are an environment."""
     absent = set(missing(root, packages))
-    need = extra
+    need = 0
     for package in packages:
         size = package.size or _size_of(archive_path(root, package)) or UNKNOWN_SIZE
         unpacked = package.manager == "conda" and os.path.isdir(extracted_path(root, package))
         need += (size if package in absent else 0) + (0 if unpacked else size * UNPACKED)
-    free = files.free_bytes(root)
+    return need
+
+
+def check_space(root: str, packages: Sequence[Package], done: str) -> None:
+    """FleetError where what is to be fetched and unpacked would not fit. `done` ends it: `Nothing was fetched.`"""
+    need, free = needed_bytes(root, packages), files.free_bytes(root)
     if need > free:
         raise FleetError(
-            "environments_root: %s has %s free, and about %s are needed for %d packages. Nothing was fetched. "
+            "environments_root: %s has %s free, and about %s are needed for %d packages. %s "
             "Next: free some space, or choose another file system."
-            % (root, _amount(free), _amount(need), len(packages))
+            % (root, amount(free), amount(need), len(packages), done)
         )
 
 
@@ -125,6 +169,11 @@ def fetch_all(
             done = download.fetch(
                 url, path, sha256=package.sha256, size=package.size, access=access, progress=report(package)
             )
+        except DiskError:
+            failed.set()
+            # Nobody resumes it where there is no room, and the room is wanted for saying so.
+            files.remove_quietly(path + ".part")
+            raise
         except FleetError:
             failed.set()
             raise
@@ -203,7 +252,3 @@ def _size_of(path: str) -> int:
         return os.path.getsize(path)
     except OSError:
         return 0
-
-
-def _amount(number: int) -> str:
-    return "%.1f GB" % (number / 1e9) if number >= 1e9 else "%d MB" % (number // 1000000)

@@ -9,13 +9,15 @@ import json
 import os
 import socket
 import time
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, List, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import clock, files
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 # The file is read every two seconds; writing it for every package of a fast step would only cost.
 INTERVAL = 0.5
+
+_held: List[int] = []
 
 
 class Progress:
@@ -45,11 +47,12 @@ class Progress:
             "pid": os.getpid(),
             "pgid": os.getpgrp(),
         }
-        # No fsync: this file only matters to whoever watches.
+        # No fsync: this file only matters to whoever watches. Nor does the work end because it can't be written.
         temporary = self.path + ".new"
-        with open(temporary, "w", encoding="utf-8") as stream:
-            json.dump(record, stream)
-        os.replace(temporary, self.path)
+        with contextlib.suppress(OSError):
+            with open(temporary, "w", encoding="utf-8") as stream:
+                json.dump(record, stream)
+            os.replace(temporary, self.path)
 
 
 def progress_file(root: str, job: Optional[str]) -> Optional[str]:
@@ -70,7 +73,8 @@ def node_lock(
     variable: str = "environments_root",
     waiting: Optional[Callable[[str], None]] = None,
 ) -> Iterator[None]:
-    """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holder ends.
+    """Hold ROOT/lock while changing what is below ROOT. The kernel gives it back whenever its holders have ended: this
+    process, and programs that were given `held_locks`.
 
     `variable` is the one that an error names; `waiting` hears who holds it meanwhile.
     """
@@ -81,17 +85,27 @@ def node_lock(
         if descriptor is not None:
             break
         if time.monotonic() >= deadline:
-            raise FleetError(_held(variable, path, timeout))
+            raise FleetError(_refusal(variable, path, timeout))
         if waiting:
-            waiting(_holder(path))
+            waiting(holder_of(path))
         time.sleep(pause)
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": clock.now(), "what": what}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode("utf-8"), 0)
+        # On a full disk nothing can be said, but room can still be made.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder).encode("utf-8"), 0)
+        _held.append(descriptor)
         yield
     finally:
+        if descriptor in _held:
+            _held.remove(descriptor)
         os.close(descriptor)
+
+
+def held_locks() -> Tuple[int, ...]:
+    """The locks that this process holds, for the `pass_fds` of a program that has to hold them too."""
+    return tuple(_held)
 
 
 def _take(path: str) -> Optional[int]:
@@ -110,22 +124,15 @@ def _take(path: str) -> Optional[int]:
     return None
 
 
-def _holder(path: str) -> str:
+def holder_of(path: str) -> str:
+    """Who holds a lock, in words."""
     holder = files.read_json(path, {})
-    return "process %s on %s (%s)" % (holder.get("pid", "?"), holder.get("host", "?"), holder.get("what", "?"))
+    told = tuple(holder.get(key, "?") for key in ("pid", "host", "since", "what"))
+    return "process %s on %s since %s (%s)" % told
 
 
-def _held(variable: str, path: str, timeout: float) -> str:
-    holder = files.read_json(path, {})
+def _refusal(variable: str, path: str, timeout: float) -> str:
     return (
-        "%s: %s is held by process %s on %s since %s (%s), and was not given back within %d seconds. "
+        "%s: %s is held by %s, and was not given back within %d seconds. "
         "Next: wait until that has ended, or end that process if it hangs; nothing has to be deleted."
-    ) % (
-        variable,
-        path,
-        holder.get("pid", "?"),
-        holder.get("host", "?"),
-        holder.get("since", "?"),
-        holder.get("what", "unknown work"),
-        timeout,
-    )
+    ) % (variable, path, holder_of(path), timeout)

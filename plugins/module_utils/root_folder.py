@@ -54,7 +54,8 @@ def refuse_root(root: str) -> Optional[str]:
             "of root or of the user that Ansible works as, or none yet. Next: choose another, or run as that user. "
             "Nothing was changed." % (root, owner)
         )
-    others = sorted(set(os.listdir(root)) - FIRST)
+    # A marker that was just being written: by another run, or by one that was killed.
+    others = sorted(name for name in set(os.listdir(root)) - FIRST if not name.startswith(files.TEMPORARY))
     if others and not is_root(root):
         return (
             "environments_root: %s is not accepted. It holds what condafleet did not put there (%s). Accepted: a "

@@ -12,9 +12,11 @@ import subprocess
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils.build_environment import clean_environment, run, tail
 from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.programs import clean_environment, run, tail
+from ansible_collections.condafleet.core.plugins.module_utils.progress import held_locks
 
 # Each prints {version, cuda, result}: `cuda` is what it was built for, `result` a number that is known beforehand.
 PROGRAMS = {
@@ -101,24 +103,24 @@ def run_program(
     command = [os.path.join(prefix, "bin", "python"), "-s", "-c", PROGRAMS[name]]
     started = time.monotonic()
     try:
-        done = subprocess.run(
+        with child_group(
             command,
             env=program_environment(prefix, variables, scratch),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            timeout=timeout,
             cwd=scratch,
-            check=False,
-        )
+            pass_fds=held_locks(),
+        ) as process:
+            output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         raise FleetError("smoke test of %s in %s: no end after %d seconds." % (name, prefix, timeout)) from None
     except OSError as error:
         raise FleetError("smoke test of %s: %s can't be started: %s." % (name, command[0], error.strerror)) from error
-    said = done.stderr.decode("utf-8", "replace")
-    if done.returncode:
-        raise FleetError("smoke test of %s in %s ended with %d: %s" % (name, prefix, done.returncode, tail(said)))
-    result = last_record(done.stdout.decode("utf-8", "replace"))
+    said = errors.decode("utf-8", "replace")
+    if process.returncode:
+        raise FleetError("smoke test of %s in %s ended with %d: %s" % (name, prefix, process.returncode, tail(said)))
+    result = last_record(output.decode("utf-8", "replace"))
     judge(name, result, cuda)
     return {**(result or {}), "seconds": round(time.monotonic() - started, 2)}
 

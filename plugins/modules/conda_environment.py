@@ -71,6 +71,16 @@ options:
       - For O(state=current), the finished generation to switch to, such as an earlier one.
       - Without it the newest finished one of O(digest) is taken.
     type: str
+  why:
+    description: For O(state=current), what the environment's history says of the move.
+    type: str
+    choices: [switch, rollback]
+    default: switch
+  run:
+    description:
+      - For O(state=current), a text that all moves of one run share, such as when it began. A rollback that names no
+        environments undoes those of one run.
+    type: str
   adopt:
     description:
       - Whether what stands at C(PREFIX/envs/NAME) and is not condafleet's gives its place to the generation. It is moved
@@ -128,9 +138,9 @@ options:
     type: int
     default: 3600
   lock_timeout:
-    description: Seconds to wait where other work holds the root.
+    description: Seconds to wait where other work holds the root. Who holds it is shown meanwhile.
     type: int
-    default: 60
+    default: 600
   smoke_timeout:
     description: Seconds that each framework's smoke test may take.
     type: int
@@ -194,6 +204,7 @@ details:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.condafleet.core.plugins.module_utils.disk import full_text, is_full
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from ansible_collections.condafleet.core.plugins.module_utils.environment_states import STATES
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -212,6 +223,8 @@ ARGUMENTS = {
     "packages": {"type": "list", "elements": "dict", "default": []},
     "digest": {"type": "str", "default": ""},
     "generation": {"type": "str"},
+    "why": {"type": "str", "choices": ["switch", "rollback"], "default": "switch"},
+    "run": {"type": "str"},
     "adopt": {"type": "bool", "default": False},
     "depot_url": {"type": "str"},
     "depot_origins": {"type": "dict", "default": {}},
@@ -229,14 +242,14 @@ ARGUMENTS = {
     "job": {"type": "str"},
     "condafleet_version": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 3600},
-    "lock_timeout": {"type": "int", "default": 60},
+    "lock_timeout": {"type": "int", "default": 600},
     "smoke_timeout": {"type": "int", "default": 600},
 }
 
 
 def request_of(params, check):
     same = ("name", "prefix", "root", "target", "digest", "frameworks", "cuda", "depot_url", "depot_origins", "tools")
-    same += ("access", "platform", "generation", "adopt", "job", "lock_timeout", "smoke_timeout")
+    same += ("access", "platform", "generation", "why", "run", "adopt", "job", "lock_timeout", "smoke_timeout")
     return Request(
         **{key: params[key] for key in same},
         packages=[Package.from_dict(package) for package in params["packages"]],
@@ -257,6 +270,11 @@ def main():
         outcome = STATES[params["state"]](request_of(params, module.check_mode))
     except FleetError as error:
         module.fail_json(msg=error.message)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        kept = "Nothing was switched; the next run takes up what was cut short."
+        module.fail_json(msg=full_text(params["root"], "%(state)s of %(name)s" % params, kept))
     module.exit_json(
         changed=outcome.changed,
         generation=outcome.generation,

@@ -137,8 +137,45 @@ def test_what_was_changed_is_dropped(root: Path, depot: Path, damage: Any, said:
 
 def test_too_little_space_is_said_before_anything_is_fetched(root: Path, depot: Path) -> None:
     huge = package(depot, "a-1-0.conda", size=1 << 60)
-    with pytest.raises(FleetError, match=r"environments_root: .* free, and about .* are needed for 1 packages"):
-        cache.check_space(str(root), [huge])
+    with pytest.raises(FleetError, match=r"environments_root: .* free, and about .* are needed for 1 packages. None\."):
+        cache.check_space(str(root), [huge], "None.")
+
+
+def test_what_a_build_would_read_is_hashed_before(root: Path, depot: Path) -> None:
+    packages = [package(depot, name, name.encode()) for name in ("a-1-0.conda", "b-1-0.conda", "c-1-py3-none-any.whl")]
+    fetch(root, packages, depot)
+    assert cache.damaged_archives(str(root), packages) == []
+    for one in packages:
+        Path(cache.archive_path(str(root), one)).write_bytes(b"!" * one.size)
+    unpack(root, packages[1])  # verified by its own list, so that its archive is not read
+    found = {one.name: said for one, said in cache.damaged_archives(str(root), packages)}
+    assert found == {"a": "differs from its sha256", "c": "differs from its sha256"}
+    assert fetch(root, packages, depot)["fetched"] == 3
+    Path(cache.archive_path(str(root), packages[0])).unlink()
+    assert cache.damaged_archives(str(root), packages) == [(packages[0], "is missing")]
+
+
+def test_what_killed_steps_left_goes_once_nobody_can_be_at_it(root: Path) -> None:
+    (root / "jobs").mkdir()
+    left = [root / ".condafleet-abc", root / "pkgs" / ".condafleet-x", root / "jobs" / "j1.2", root / "scratch" / "x"]
+    left[-1].parent.mkdir()
+    young = root / "jobs" / "j2.3"
+    for path in (*left, young):
+        path.touch()
+    for path in left[:3]:
+        os.utime(path, (0, 0))
+    os.utime(root / ".condafleet-root.json", (0, 0))
+    with cache.scratch_folder(str(root)):
+        assert [path for path in left if path.exists()] == []
+    assert young.exists()
+    assert (root / ".condafleet-root.json").exists()
+
+
+def test_a_marker_that_was_just_being_written_is_no_stranger_s(tmp_path: Path) -> None:
+    (tmp_path / ".condafleet-x7y8").touch()
+    assert cache.ensure_root(str(tmp_path)) is True
+    (tmp_path / "of somebody").touch()
+    assert cache.ensure_root(str(tmp_path)) is False
 
 
 def test_conda_is_told_canonical_urls_and_the_last_one_counts(root: Path, depot: Path) -> None:
