@@ -28,6 +28,8 @@ JOB_KEYS = (
 )  # fmt: skip
 # async_wrapper writes this first, and the module's whole result in the end.
 UNFINISHED = "'\"finished\": \\(0\\|false\\)'"
+# Looks in a row at which a job without a result had no process. The last one may be about to write it.
+LOST_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class Outcome:
     """The last progress record, empty where there was none."""
     stopped: bool = False
     """After the limit: whether the node ended the job's processes."""
+
+
+def unanswered(answer: dict[str, Any]) -> bool:
+    """Whether what async_status says is no result of the module's: nothing, a part, or the wrapper's own complaint."""
+    missing = not answer.get("finished") or str(answer.get("msg")).startswith("could not find job")
+    return missing or (bool(answer.get("failed")) and "cmd" in answer and ("data" in answer or "outdata" in answer))
 
 
 class FollowingAction(ActionBase):
@@ -82,15 +90,19 @@ class FollowingAction(ActionBase):
         began = time.monotonic()
         record: dict[str, Any] = {}
         pause = FIRST_SECONDS
+        without = 0
         while time.monotonic() - began < limit:
             time.sleep(pause)
             pause = POLL_SECONDS
-            found, ended = self._look(progress, self._joined(folder, job_id))
+            found, state = self._look(progress, self._joined(folder, job_id))
             record = found or record
             show(record, time.monotonic() - began)
-            if ended:
-                answer = self._status(job_id, "status", folder, task_vars)
+            without = without + 1 if state == "gone" else 0
+            if state == "ended" or without == LOST_LOOKS:
+                answer = self._status(job_id, "status", folder, task_vars) if state == "ended" else {}
                 self._tidy(job_id, folder, progress, task_vars)
+                if unanswered(answer):
+                    return Outcome(self._lost(str(args["root"]), variable, record, answer), record)
                 return Outcome({key: value for key, value in answer.items() if key not in JOB_KEYS}, record)
         stopped = self._stop(int(record.get("pgid") or 0))
         self._tidy(job_id, folder, progress, task_vars)
@@ -111,16 +123,40 @@ class FollowingAction(ActionBase):
             "write. Next: choose such a folder, or run with become: true." % (variable, root, said.rstrip(".")),
         }
 
-    def _look(self, progress: str, result: str) -> tuple[dict[str, Any], bool]:
-        """Return the progress record and whether the job's result is there, by one command."""
-        command = "cat %s 2>/dev/null; echo; grep -q %s %s 2>/dev/null && echo runs || echo ended"
-        said = self._low_level_execute_command(command % (self._quoted(progress), UNFINISHED, self._quoted(result)))
+    def _look(self, progress: str, result: str) -> tuple[dict[str, Any], str]:
+        """Return the progress record and how the job is, by one command: ended, runs, or gone without a result.
+
+        Its wrapper has the job's name, which is the result's without the last part, as a word of its command line.
+        """
+        word = result.rpartition("/")[2].rpartition(".")[0]
+        command = (
+            "cat %s 2>/dev/null; echo; if ! grep -q %s %s 2>/dev/null; then echo ended; "
+            "elif grep -qszx -e %s /proc/[0-9]*/cmdline; then echo runs; else echo gone; fi"
+        )
+        quoted = self._quoted(progress), UNFINISHED, self._quoted(result), self._quoted(word)
+        said = self._low_level_execute_command(command % quoted)
         lines = (said.get("stdout") or "").strip().splitlines()
         try:
             record = json.loads(lines[0]) if lines else {}
         except ValueError:
             record = {}
-        return (record if isinstance(record, dict) else {}), bool(lines) and lines[-1] == "ended"
+        return (record if isinstance(record, dict) else {}), lines[-1] if lines else ""
+
+    def _lost(self, root: str, variable: str, record: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        """The result of a job whose own never came: it was killed, or could not be written."""
+        said = self._low_level_execute_command("df -Pk %s | tail -n 1" % self._quoted(root))
+        words = str(said.get("stdout") or "").split()
+        free = "%d MB" % (int(words[3]) * 1024 // 1_000_000) if len(words) > 3 and words[3].isdigit() else "unknown"
+        step = str(record.get("step") or "its first")
+        heard = " ".join(str(answer.get("stderr") or "").split())[-1000:]
+        return {
+            "failed": True,
+            "changed": True,
+            "msg": "%s: the job on the node ended without an answer, at the step: %s. It was killed (out of memory?), "
+            "the node was restarted, or its answer could not be written: %s has %s free. What users reach is as it "
+            "was. Next: look at the node's memory and disk, and run again; what was cut short is finished then.%s"
+            % (variable, step, root, free, " It said: %s" % heard if heard else ""),
+        }
 
     def _status(self, job_id: str, mode: str, folder: str, task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = {"jid": job_id, "mode": mode, "_async_dir": folder}
