@@ -8,10 +8,11 @@ run that is cut short there leaves the place empty, which the next one fills.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, installations
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
@@ -54,7 +55,9 @@ def newest(prefix: str, root: str, name: str) -> Optional[str]:
     return paths[-1] if paths else None
 
 
-def observe_plain(prefix: str, name: str, seconds: float = SECONDS, system_root: str = "/") -> Dict[str, Any]:
+def observe_plain(
+    prefix: str, root: str, name: str, seconds: float = SECONDS, system_root: str = "/"
+) -> Dict[str, Any]:
     """What there is to know of an environment that is to be adopted, for the plan.
 
     {path, aside, owner, python, packages, refusal: why it can't be now, or None, warnings: [text]}.
@@ -62,7 +65,7 @@ def observe_plain(prefix: str, name: str, seconds: float = SECONDS, system_root:
     path = os.path.join(prefix, installations.ENVS, name)
     return {
         "path": path,
-        "aside": next_path(prefix, name),
+        "aside": next_path(prefix, root, name),
         "owner": user_name(os.lstat(path).st_uid),
         "python": python_version(path),
         "packages": installed_packages(path),
@@ -120,7 +123,7 @@ def adopt(prefix: str, root: str, name: str, target: str) -> str:
     reason = refusal(prefix, name)
     if reason:
         raise FleetError(reason)
-    path, aside = os.path.join(prefix, installations.ENVS, name), next_path(prefix, name)
+    path, aside = os.path.join(prefix, installations.ENVS, name), next_path(prefix, root, name)
     try:
         tidy(prefix, root)
         _make_folder(prefix)
@@ -130,9 +133,9 @@ def adopt(prefix: str, root: str, name: str, target: str) -> str:
             os.rename(path, aside)
             os.symlink(target, path)
     except OSError as error:
-        tidy(prefix, root)
         if not os.path.lexists(path) and os.path.lexists(aside):
             os.rename(aside, path)
+        tidy(prefix, root)
         raise FleetError(
             "environments_adopt: %s can't be moved to %s: %s. Next: move it away yourself, or leave %s out of "
             "environments_adopt. It stays where it was." % (path, folder(prefix), error.strerror, name)
@@ -170,14 +173,10 @@ def tidy(prefix: str, root: str) -> None:
     _remove_folder(prefix)
 
 
-def next_path(prefix: str, name: str) -> str:
+def next_path(prefix: str, root: str, name: str) -> str:
     """Where it will lie: with a serial above every one that is there."""
-    serials = [0]
-    for one in _names(prefix):
-        parsed = _NAME.fullmatch(one)
-        if parsed and parsed.group("environment") == name:
-            serials.append(int(parsed.group("serial")))
-    return os.path.join(folder(prefix), "%s-%d" % (name, max(serials) + 1))
+    serials = [one["serial"] for one in adopted(prefix, root) if one["environment"] == name]
+    return os.path.join(folder(prefix), "%s-%d" % (name, max(serials, default=0) + 1))
 
 
 def _names(prefix: str) -> List[str]:
@@ -202,10 +201,8 @@ def _make_folder(prefix: str) -> None:
 
 def _remove_folder(prefix: str) -> None:
     for path in (folder(prefix), installations.folder(prefix)):
-        try:
+        with contextlib.suppress(OSError):
             os.rmdir(path)
-        except OSError:
-            return
 
 
 def _described(pid: int, proc: str) -> str:
@@ -219,8 +216,3 @@ def _described(pid: int, proc: str) -> str:
     except OSError:
         program = ""
     return "%d (%s: %s)" % (pid, user, program or "?")
-
-
-def plain_packages(plain: Optional[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
-    """The packages of an observed plain environment; none for nothing."""
-    return list((plain or {}).get("packages") or [])

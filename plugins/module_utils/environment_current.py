@@ -73,7 +73,7 @@ def check_place(request: Request, state: Optional[Mapping[str, Any]]) -> Optiona
     reason = refusal(request.prefix, request.name)
     if reason:
         raise FleetError(reason)
-    return next_path(request.prefix, request.name)
+    return next_path(request.prefix, request.root, request.name)
 
 
 def put_in_place(request: Request, target: str) -> Optional[str]:

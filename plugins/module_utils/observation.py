@@ -40,7 +40,7 @@ def observe(
     found, generations = observe_environments(prefix, root, environments)
     for name in set(adopt).intersection(found):
         if not found[name]["generation"]:
-            found[name]["plain"] = observe_plain(prefix, name, system_root=system_root)
+            found[name]["plain"] = observe_plain(prefix, root, name, system_root=system_root)
     return {
         "schema_version": SCHEMA_VERSION,
         "node": observe_node([prefix, root]),
