@@ -22,6 +22,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
     finished_names,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed, not_ours
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -43,7 +44,7 @@ def current(request: Request) -> Outcome:
             "environment %r: no finished generation of lock %s is below %s. Next: build and test it first "
             "(states built, tested)." % (request.name, request.digest[:12], request.root)
         )
-    record = gen.observe_generation(request.root, wanted, with_fingerprint=False)
+    record = gen.observe_generation(request.root, wanted, with_fingerprint=bool(request.generation))
     if not record or not record["finished"] or record["environment"] != request.name:
         raise InputError(
             "generation",
@@ -52,8 +53,13 @@ def current(request: Request) -> Outcome:
             "choose one of them, or build it",
         )
     packages = difference(held, installed(record))
-    if before == wanted and state and state["kind"] == "link":
+    if leads_to(state, wanted):
         return Outcome(False, wanted, details=details)
+    if record["drifted"]:
+        raise FleetError(
+            "environment %r: %s is not what its receipt says it was. Accepted: a generation that nobody changed. "
+            "Next: choose another one. Nothing was switched." % (request.name, wanted)
+        )
     text = switch_text(request, before, wanted, aside)
     if not request.check:
         with node_lock(request.root, "switch %s" % request.name, request.lock_timeout):
@@ -76,13 +82,29 @@ def check_place(request: Request, state: Optional[Mapping[str, Any]]) -> Optiona
     return next_path(request.prefix, request.root, request.name)
 
 
+def leads_to(state: Optional[Mapping[str, Any]], generation: str) -> bool:
+    return bool(state and state["generation"] == generation and state["kind"] == "link")
+
+
 def put_in_place(request: Request, target: str) -> Optional[str]:
-    """Let the link lead to `target`; where what stood there is kept, if it was adopted. Under the node's lock."""
-    if check_place(request, gen.link_state(request.prefix, request.root, request.name)):
+    """Note the move, and make it; where what stood there is kept, if it was adopted. Under the node's lock.
+
+    All is looked at once more: another run may have been quicker.
+    """
+    state, wanted = gen.link_state(request.prefix, request.root, request.name), os.path.basename(target)
+    if gen.read_receipt(target) is None:
+        raise FleetError(
+            "environment %r: %s was removed by another run meanwhile. Next: run again. Nothing was switched."
+            % (request.name, wanted)
+        )
+    if check_place(request, state):
+        announce(request.root, request.name, None, wanted, ADOPT, request.run)
         return adopt(request.prefix, request.root, request.name, target)
     # What an adoption that was cut short may have left.
     tidy(request.prefix, request.root)
-    put_link(request.link(), target)
+    if not leads_to(state, wanted):
+        announce(request.root, request.name, state, wanted, request.why, request.run)
+        put_link(request.link(), target)
     return None
 
 

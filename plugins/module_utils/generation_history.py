@@ -35,10 +35,9 @@ def reconciled(entries: List[Entry], link: Optional[Mapping[str, Any]]) -> List[
     """The entries of one environment as its link, {generation, moved} or None, shows them to be."""
     leads_to = link.get("generation") if link else None
     last = entries[-1]["generation"] if entries else None
-    if leads_to == last:
+    # Where there is no link of ours, nobody can tell since when.
+    if leads_to == last or not link or not leads_to:
         return list(entries)
-    if not link or not leads_to:
-        return list(entries[:-1])
     since = str(link.get("moved") or now())
     if len(entries) > 1 and entries[-2]["generation"] == leads_to and since <= entries[-1]["since"]:
         return list(entries[:-1])
