@@ -28,3 +28,7 @@ class InputError(FleetError):
     def __reduce__(self) -> Any:
         # Exception would be copied with its one message, which is not what __init__ takes.
         return type(self), (self.variable, self.value, self.accepted, self.next_step)
+
+
+class SpecError(FleetError):
+    """A spec can't be locked as it is written; the message names the environment and the entry."""

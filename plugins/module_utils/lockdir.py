@@ -1,6 +1,6 @@
 # Copyright condafleet maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Which locks a declaration wants, and what the locks folder already holds of them.
+"""What the locks folder holds of the locks that a declaration wants (lockwanted.py).
 
 Reads files, on the controller only. The readers of YAML and TOML are handed in, so that this stays standard library.
 """
@@ -9,31 +9,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs, lockspec
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-
-Reader = Callable[[str], Any]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One lock to have. `given` says that the user brought the pair: it is taken as it is, never made.
-
-    `tos` says whether Anaconda's terms of service were accepted, for whatever a lock may hold.
-    """
-
-    environment: str
-    target: str
-    definition: Dict[str, str]
-    spec: Dict[str, Any]
-    channels: List[str]
-    inputs: Dict[str, Any]
-    conda_lock: str
-    pylock: str
-    given: bool = False
-    tos: str = "decline"
+from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted, Wanting, wanted
+from ansible_collections.condafleet.core.plugins.module_utils.spec_files import (
+    DEFAULT_PYTHON,
+    Reader,
+    parsed,
+    read_text,
+    spec_for,
+    with_specs_found,
+)
 
 
 @dataclass(frozen=True)
@@ -60,11 +48,14 @@ def survey(
     tos: str,
     sources: str,
     spec_folders: Sequence[str],
+    indexes: Sequence[str] = (),
+    python: Optional[str] = None,
 ) -> List[Tuple[Wanted, Found]]:
     """Every lock that a declaration wants, with what the folder holds of it; FleetError where an input is wrong."""
     for entry in environments:
-        for key in ("name", "spec", "targets"):
-            if not entry.get(key):
+        for key in ("name", "targets", "spec"):
+            covered = key == "spec" and all(spec_for(entry, target) for target in entry["targets"])
+            if not entry.get(key) and not covered:
                 raise FleetError(
                     "environments_list: {0}: {1} is missing. Accepted: {{name, spec, targets}}. Next: add it.".format(
                         entry.get("name") or "an entry", key
@@ -76,19 +67,18 @@ def survey(
             raise FleetError(
                 "environments_list: {0!r} stands in it twice. Accepted: unique names. Next: rename one.".format(name)
             )
-    wants = [
-        want
-        for entry in environments
-        for want in wanted(
-            with_spec_found(entry, spec_folders),
-            targets,
-            locks_dir,
-            read_yaml=read_yaml,
-            channels=channels,
-            tos=tos,
-            sources=sources,
-        )
-    ]
+    common = Wanting(
+        targets=targets,
+        locks_dir=locks_dir,
+        read_yaml=read_yaml,
+        read_toml=read_toml,
+        channels=channels,
+        tos=tos,
+        sources=sources,
+        indexes=indexes,
+        python=python or DEFAULT_PYTHON,
+    )
+    wants = [want for entry in environments for want in wanted(with_specs_found(entry, spec_folders), common)]
     return [(want, look(want, read_yaml=read_yaml, read_toml=read_toml)) for want in wants]
 
 
@@ -118,70 +108,6 @@ def request(wants: Sequence[Wanted], depot: Optional[Mapping[str, Any]], timeout
         "depot": dict(depot) if depot else None,
         "timeout": timeout,
     }
-
-
-def wanted(
-    entry: Mapping[str, Any],
-    targets: Mapping[str, Mapping[str, Any]],
-    locks_dir: str,
-    *,
-    read_yaml: Reader,
-    channels: Sequence[str],
-    tos: str,
-    sources: str,
-) -> List[Wanted]:
-    """One Wanted for each target of an entry of environments_list. A spec given as a path is absolute by now."""
-    name = str(entry["name"])
-    pair = lockspec.pair_of(entry["spec"])
-    if pair:
-        spec = {"variables": lockspec.variables_of(entry.get("variables"), "environments_list: {0}".format(name))}
-        return [
-            Wanted(
-                name,
-                target,
-                _definition(name, target, targets),
-                spec,
-                [],
-                {},
-                pair["conda_lock"],
-                pair["pylock"],
-                given=True,
-                tos=tos,
-            )
-            for target in entry["targets"]
-        ]
-    document = entry["spec"]
-    if isinstance(document, str):
-        document = _read(document, read_yaml, "environments_list: {0}: spec".format(name))
-    spec = lockspec.normalise(name, document, variables=entry.get("variables"), channels=entry.get("channels"))
-    asked = spec["channels"] or list(channels)
-    chosen = lockspec.check_channels(name, spec, asked, tos)
-    made = []
-    for target in entry["targets"]:
-        definition = _definition(name, target, targets)
-        inputs = lockinputs.inputs(
-            name,
-            target,
-            spec={key: spec[key] for key in ("conda", "pip", "variables")},
-            definition=definition,
-            channels=[lockspec.without_secrets(channel) for channel in chosen],
-            sources=sources,
-        )
-        stem = os.path.join(locks_dir, name, target)
-        made.append(
-            Wanted(
-                name,
-                target,
-                definition,
-                spec,
-                chosen,
-                inputs,
-                stem + ".conda-lock.yml",
-                stem + ".pylock.toml",
-                tos=tos,
-            )
-        )
-    return made
 
 
 def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
@@ -221,30 +147,6 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
     return Found("reused", lock, made_from=made_from)
 
 
-def with_spec_found(entry: Mapping[str, Any], folders: Sequence[str]) -> Dict[str, Any]:
-    """The entry with the path in its spec made absolute: a relative one is looked for in the folders, in order."""
-    spec = entry.get("spec")
-    if isinstance(spec, str):
-        return {**entry, "spec": _find(str(entry.get("name")), spec, folders)}
-    pair = lockspec.pair_of(spec)
-    if pair:
-        found = _find(str(entry.get("name")), pair["conda_lock"], folders)
-        pylock = os.path.normpath(os.path.join(os.path.dirname(found), os.path.basename(pair["pylock"])))
-        return {**entry, "spec": {"conda_lock": found, "pylock": pylock}}
-    return dict(entry)
-
-
-def _find(name: str, path: str, folders: Sequence[str]) -> str:
-    places = [path] if os.path.isabs(path) else [os.path.join(folder, path) for folder in folders or ["."]]
-    for place in places:
-        if os.path.isfile(place):
-            return os.path.abspath(place)
-    raise FleetError(
-        "environments_list: {0}: spec: {1!r} is missing (looked for: {2}). Accepted: an environment.yml, a pair of "
-        "locks, or inline lists. Next: correct the path.".format(name, path, ", ".join(places))
-    )
-
-
 def _check_platform(want: Wanted, lock: lockfile.Lock) -> None:
     accepted = (want.definition["platform"], "noarch")
     for package in lock.packages:
@@ -263,25 +165,5 @@ def _check_terms(want: Wanted, lock: lockfile.Lock) -> None:
     )
 
 
-def _definition(name: str, target: str, targets: Mapping[str, Mapping[str, Any]]) -> Dict[str, str]:
-    definition = targets.get(target)
-    if not definition or not definition.get("platform"):
-        raise FleetError(
-            "environments_list: {0}: target {1!r} is not defined. Accepted: {2}. Next: add it to "
-            "environments_targets.".format(name, target, ", ".join(sorted(targets)) or "none is")
-        )
-    return {str(key): str(value) for key, value in definition.items() if value not in (None, "")}
-
-
 def _read(path: str, reader: Reader, what: str) -> Any:
-    try:
-        with open(path, encoding="utf-8") as handle:
-            text = handle.read()
-    except OSError as error:
-        raise FleetError(
-            "{0}: {1} can't be read ({2}). Next: correct the path.".format(what, path, error.strerror)
-        ) from error
-    try:
-        return reader(text)
-    except Exception as error:  # noqa: BLE001 - each reader has its own kind of error, all mean the same here
-        raise FleetError("{0}: {1} is malformed: {2}. Next: correct it.".format(what, path, error)) from error
+    return parsed(read_text(path, what), reader, path, what)

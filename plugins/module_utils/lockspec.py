@@ -7,21 +7,32 @@ Pure: takes documents that are parsed already and returns data. The solver takes
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.channel_terms import DEFAULT_CHANNELS, needs_terms
-from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.errors import SpecError
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import refuse_login
+from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
+from ansible_collections.condafleet.core.plugins.module_utils.spec_explicit import normal_entries
+from ansible_collections.condafleet.core.plugins.module_utils.spec_pylock import normal_pylock
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_login, without_secrets
 
-# environment.yml has further keys that say nothing about packages.
+__all__ = ["SpecError", "without_login", "without_secrets"]
+
+# environment.yml has further keys that say nothing about packages; what other kinds of specs come to has a few more.
 _KEYS = ("name", "prefix", "channels", "dependencies", "conda", "pip", "variables", "platforms")
+_KEYS += ("constraints", "hashes", "explicit", "pylock")
+_PARTS = ("constraints", "hashes", "explicit", "pylock")
+# What a part can't stand beside.
+_ALONE = {
+    "explicit": ("conda", "pip", "constraints", "hashes", "pylock"),
+    "pylock": ("pip", "constraints", "hashes"),
+}
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _PROJECT = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]*\])?\s*(?:[<>=!~(;].*)?$")
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
-_TOKEN = re.compile(r"/t/[^/\s]+(?=/)")
-
-
-class SpecError(FleetError):
-    """A spec can't be locked as it is written; the message names the environment and the entry."""
 
 
 def normalise(
@@ -31,9 +42,11 @@ def normalise(
     variables: Optional[Mapping[str, Any]] = None,
     channels: Optional[Sequence[str]] = None,
 ) -> Dict[str, Any]:
-    """`{conda: [..], pip: [..], channels: [..], variables: {..}}` of an environment.yml or of inline lists.
+    """`{conda: [..], pip: [..], channels: [..], variables: {..}}` of an environment.yml or of inline lists, and where
+    it has them, `constraints` and `hashes` of its pip part, or `explicit` or `pylock` instead of one (spec_files.py).
 
-    `variables` and `channels` are the declaration's; they add to and replace what the document says.
+    `variables` and `channels` are the declaration's; they add to and replace what the document says. What comes out is
+    a document too, and its own normal form.
     """
     where = "environments_list: {0}".format(environment)
     if not isinstance(document, Mapping):
@@ -64,7 +77,14 @@ def normalise(
         "channels": [_text(channel, where + ": channels") for channel in chosen],
         "variables": merged,
     }
-    if not spec["conda"]:
+    spec.update(_parts(environment, document, where))
+    wrong = next((part for part in _ALONE if part in spec and any(spec.get(other) for other in _ALONE[part])), None)
+    if wrong:
+        raise SpecError(
+            "{0}: spec has {1!r} and other packages beside it. Accepted: nothing beside (with a pylock, a python from "
+            "conda). Next: drop one of them.".format(where, wrong)
+        )
+    if not spec["conda"] and "explicit" not in spec:
         raise SpecError(
             "{0}: spec names no conda package. Accepted: at least a Python. Next: add for example 'python=3.11' to "
             "dependencies: or conda:.".format(where)
@@ -72,9 +92,23 @@ def normalise(
     return spec
 
 
+def inputs_of(spec: Mapping[str, Any]) -> Dict[str, Any]:
+    """What of a spec decides a solve, as a lock carries it: one text for each entry, long ones as a sha256."""
+    found = {key: spec[key] for key in ("conda", "pip", "variables", "constraints", "explicit") if key in spec}
+    if "hashes" in spec:
+        found["hashes"] = ["{0} {1}".format(name, _sha256(spec["hashes"][name])) for name in sorted(spec["hashes"])]
+    if "pylock" in spec:
+        rest = {key: value for key, value in spec["pylock"].items() if key != "packages"}
+        found["pylock"] = ["{name} {version} ".format(**one) + _sha256(one) for one in spec["pylock"]["packages"]]
+        found["pylock"].append("with " + _sha256(rest))
+    return found
+
+
 def check_channels(environment: str, spec: Mapping[str, Any], channels: Sequence[str], tos: str) -> List[str]:
     """The channels to solve from, in order. Anaconda's are refused unless their terms are accepted."""
     inner = [found for found in map(_channel_in, spec["conda"]) if found]
+    for channel in [*channels, *inner]:
+        refuse_login("environments_list: {0}: channel".format(environment), channel)
     for channel in [*channels, *inner]:
         if tos != "accept" and is_anaconda(channel):
             hint = "Drop it: only the declared channels are used. " if channel == "nodefaults" else ""
@@ -122,16 +156,6 @@ def is_anaconda(channel: str) -> bool:
     return plain == "nodefaults" or needs_terms(plain)
 
 
-def without_secrets(url: str) -> str:
-    """A channel's URL, or a text with some, without login or conda token: for locks, digests and messages."""
-    return _TOKEN.sub("", without_login(url))
-
-
-def without_login(url: str) -> str:
-    """A URL without user and password. A wheel's path may well hold /t/, which is no token there."""
-    return _LOGIN.sub("", url)
-
-
 def pair_of(spec: Any) -> Optional[Dict[str, str]]:
     """The two paths, where a spec is a pair of locks (`x.conda-lock.yml`, or both by name), else None."""
     if isinstance(spec, str) and spec.endswith(".conda-lock.yml"):
@@ -141,6 +165,33 @@ def pair_of(spec: Any) -> Optional[Dict[str, str]]:
         stem = conda_lock[: -len(".conda-lock.yml")] if conda_lock.endswith(".conda-lock.yml") else conda_lock
         return {"conda_lock": conda_lock, "pylock": str(spec.get("pylock") or stem + ".pylock.toml")}
     return None
+
+
+def _parts(environment: str, document: Mapping[str, Any], where: str) -> Dict[str, Any]:
+    """The parts that few specs have; none is there that is empty."""
+    found = {
+        "constraints": sorted({_requirement(entry, where) for entry in _list(document, "constraints", where)}),
+        "hashes": _hashes(document.get("hashes") or {}, where),
+        "explicit": normal_entries(environment, _list(document, "explicit", where)),
+        "pylock": normal_pylock(environment, document["pylock"]) if document.get("pylock") else None,
+    }
+    return {part: found[part] for part in _PARTS if found[part]}
+
+
+def _hashes(value: Any, where: str) -> Dict[str, List[str]]:
+    given = value.items() if isinstance(value, Mapping) else [(None, value)]
+    found: Dict[str, List[str]] = {}
+    for name, hashes in given:
+        if not isinstance(hashes, (list, tuple)) or not all(_SHA256.match(str(one)) for one in hashes) or not name:
+            raise SpecError(
+                "{0}: hashes has {1!r}. Accepted: {{PROJECT: [sha256, …]}}. Next: correct the spec.".format(where, name)
+            )
+        found[normal_name(str(name))] = sorted({*found.get(normal_name(str(name)), []), *map(str, hashes)})
+    return found
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode("ascii")).hexdigest()
 
 
 def _list(document: Mapping[str, Any], key: str, where: str) -> List[Any]:
