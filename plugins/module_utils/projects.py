@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, Optional
+from typing import Collection, Iterable, Optional
 
 # Where the name of the conda package is not the project's.
 NAMES = {
@@ -49,3 +49,9 @@ def project_of(name: str, depends: Iterable[str]) -> Optional[str]:
         return None
     needs = {entry.split()[0] for entry in depends if entry.split()}
     return project_named(name) if needs & {"python", "python_abi"} else None
+
+
+def is_named(manager: str, name: str, asked: Collection[str]) -> bool:
+    """Whether a package is one of those asked for, by its own name or, for conda's, by that of its project."""
+    names = {normal_name(one) for one in asked}
+    return normal_name(name) in names or (manager == "conda" and project_named(name) in names)

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from rattler import (
 )
 from rattler.exceptions import SolverError
 
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
 from condafleet.errors import LockError
 from condafleet.lock.sources import Sources
@@ -44,20 +45,34 @@ def virtual_packages(definition: dict[str, str]) -> list[GenericVirtualPackage]:
 
 
 async def solve_conda(
-    environment: str, target: str, definition: dict[str, str], specs: Sequence[str], sources: Sources, timeout: float
+    environment: str,
+    target: str,
+    definition: dict[str, str],
+    specs: Sequence[str],
+    sources: Sources,
+    timeout: float,
+    held: Sequence[Package] = (),
+    exact: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The records of the solution, sorted by name: the solver's own order differs from run to run."""
-    platform = definition["platform"]
+    """The records of the solution, sorted by name: the solver's own order differs from run to run.
+
+    `held` are packages to prefer, as far as the channels still have them; `exact` are versions to insist on.
+    """
+    platforms = [Subdir(definition["platform"]), Subdir("noarch")]
+    channels = [Channel(channel) for channel in sources.channels]
     cache = Path(platformdirs.user_cache_dir("condafleet")) / "repodata"
     cache.mkdir(parents=True, exist_ok=True)
     # A depot is near, and may be built again at the same place: never trust what was read earlier.
     config = SourceConfig(cache_action="no-cache") if sources.depot_url else SourceConfig()
+    gateway = Gateway(cache_dir=cache, default_config=config)
     try:
         records = await solve(
-            [Channel(channel) for channel in sources.channels],
+            channels,
             [match_spec(environment, text, in_depot=sources.depot_url is not None) for text in specs],
-            gateway=Gateway(cache_dir=cache, default_config=config),
-            platforms=[Subdir(platform), Subdir("noarch")],
+            gateway=gateway,
+            platforms=platforms,
+            locked_packages=await _still_offered(held, gateway, channels, platforms),
+            constraints=[f"{name} =={version}" for name, version in sorted((exact or {}).items())],
             virtual_packages=virtual_packages(definition),
             timeout=datetime.timedelta(seconds=timeout),
             channel_relations="disabled",
@@ -76,6 +91,28 @@ async def solve_conda(
             "declare a depot. Nothing was written."
         ) from error
     return sorted((_plain(record, sources) for record in records), key=lambda record: record["name"])
+
+
+async def _still_offered(
+    held: Sequence[Package], gateway: Gateway, channels: Sequence[Channel], platforms: Sequence[Subdir]
+) -> list[RepoDataRecord]:
+    """The channels' own records of packages: a lock says too little of what they need."""
+    if not held:
+        return []
+    specs = [MatchSpec(package.name) for package in held]
+    found = await gateway.query(channels, platforms, specs, recursive=False)
+    known = {(package.name, package.version, package.build, package.sha256) for package in held}
+    return [record for records in found for record in records if _key(record) in known]
+
+
+def _key(record: RepoDataRecord) -> tuple[str, str, str, str]:
+    sha256 = record.sha256.hex() if record.sha256 else ""
+    return record.name.normalized, str(record.version), str(record.build), sha256
+
+
+def older_in_conda(one: str, other: str) -> bool:
+    """Whether a version is older than another, as conda orders them."""
+    return bool(Version(one) < Version(other))
 
 
 def match_spec(environment: str, text: str, *, in_depot: bool) -> MatchSpec:

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login
 from ansible_collections.condafleet.core.plugins.module_utils.projects import project_of
 from condafleet.errors import LockError
@@ -24,6 +26,7 @@ from condafleet.lock.sources import Sources
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 # PyTorch's own indexes as uv names them, by the CUDA version that they are built with.
 _TORCH_BACKENDS = ("11.8", "12.1", "12.4", "12.6", "12.8", "12.9", "13.0", "13.2")
+HELD = "pylock.toml"  # no other name is taken
 _UV_PLATFORM_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 
 
@@ -35,8 +38,13 @@ def solve_wheels(
     records: Sequence[Mapping[str, Any]],
     sources: Sources,
     timeout: float,
+    held: Sequence[Package] = (),
+    exact: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """One wheel for each project that conda does not provide: `{name, version, url, sha256, size}`, by name."""
+    """One wheel for each project that conda does not provide: `{name, version, url, sha256, size}`, by name.
+
+    `held` are wheels whose versions are preferred, `exact` are versions to insist on.
+    """
     python = next((record["version"] for record in records if record["name"] == "python"), None)
     if python is None:
         raise LockError(
@@ -47,9 +55,13 @@ def solve_wheels(
         folder = Path(scratch)
         provided = write_stubs(records, folder / "stubs")
         (folder / "requirements.in").write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+        limits = {name: f"{name} @ {path.as_uri()}" for name, path in provided.items()}
+        limits = {**{name: f"{name}=={version}" for name, version in (exact or {}).items()}, **limits}
         (folder / "constraints.txt").write_text(
-            "".join(f"{name} @ {path.as_uri()}\n" for name, path in sorted(provided.items())), encoding="utf-8"
+            "".join(f"{limits[name]}\n" for name in sorted(limits)), encoding="utf-8"
         )
+        if held:
+            write_held(held, folder / HELD)
         try:
             done = subprocess.run(
                 uv_command(folder, definition, python, sources),
@@ -96,6 +108,7 @@ def uv_command(folder: Path, definition: Mapping[str, str], python: str, sources
         "--constraints",
         str(folder / "constraints.txt"),
         "--format=pylock.toml",
+        f"--output-file={folder / HELD}",
         "--only-binary=:all:",
         "--generate-hashes",
         "--no-header",
@@ -156,6 +169,18 @@ def torch_backend(cuda: str | None) -> str:
             f"{', '.join(_TORCH_BACKENDS)}. Next: correct the target."
         )
     return f"cu{chosen.major}{chosen.minor}"
+
+
+def write_held(held: Iterable[Package], path: Path) -> None:
+    """A former answer: uv prefers the versions in the file that it is to write, and asks the index for all else."""
+    packages = [{"name": package.name, "version": package.version} for package in held]
+    answer = {"lock-version": "1.0", "created-by": "condafleet", "packages": packages}
+    path.write_text(tomli_w.dumps(answer), encoding="utf-8")
+
+
+def older_on_index(one: str, other: str) -> bool:
+    """Whether a version is older than another, as the Python index orders them."""
+    return Version(one) < Version(other)
 
 
 def write_stubs(records: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, Path]:
