@@ -8,7 +8,12 @@ import os
 import shutil
 from typing import Any, Dict, List
 
-from ansible_collections.condafleet.core.plugins.module_utils import files, generations, installations
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    environment_adopt,
+    files,
+    generations,
+    installations,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.processes import listed, others_in
@@ -24,17 +29,24 @@ LOCK = "lock"
 
 
 def observe(prefix: str, root: str) -> Dict[str, Any]:
-    """{links: [environments of ours], generations: [names], folders: [of FOLDERS]}; empty where ROOT is not ours."""
+    """{links: [environments of ours], back: {environment: path of what was adopted in its place, and comes back},
+    generations: [names], folders: [of FOLDERS]}; empty where ROOT is not ours."""
     if not is_root(root):
-        return {"links": [], "generations": [], "folders": []}
+        return {"links": [], "back": {}, "generations": [], "folders": []}
     envs = os.path.join(prefix, installations.ENVS)
     try:
         names = sorted(os.listdir(envs))
     except (FileNotFoundError, NotADirectoryError):
         names = []
     states = {name: generations.link_state(prefix, root, name) for name in names if not name.startswith(".")}
+    others = {name for name, state in states.items() if state and not state["generation"]}
     return {
         "links": [name for name, state in states.items() if state and state["generation"]],
+        "back": {
+            one["environment"]: one["path"]
+            for one in environment_adopt.adopted(prefix, root)
+            if one["environment"] not in others
+        },
         "generations": [name for name in generations.list_names(root) if generations.parse_name(name)],
         "folders": [name for name in (*FOLDERS, LOCK, MARKER) if os.path.lexists(os.path.join(root, name))],
     }
@@ -43,6 +55,7 @@ def observe(prefix: str, root: str) -> Dict[str, Any]:
 def plan(found: Dict[str, Any], root: str) -> List[str]:
     """What would be removed, a line each."""
     lines = ["environment %s" % name for name in found["links"]]
+    lines += ["adopted %s, which comes back to its place" % path for path in found["back"].values()]
     lines += ["generation %s" % name for name in found["generations"]]
     return lines + [os.path.join(root, name) for name in found["folders"]]
 
@@ -61,7 +74,8 @@ def refuse_while_used(prefix: str, root: str) -> None:
 
 
 def carry_out(prefix: str, root: str, timeout: float) -> List[str]:
-    """Remove it; the paths below ROOT that were left since condafleet did not make them."""
+    """Remove it; the paths that were left since condafleet did not make them: below ROOT, and what was adopted where
+    somebody has made another one since."""
     refuse_while_used(prefix, root)
     if os.path.isdir(root):
         with node_lock(root, "removal of %s" % root, timeout):
@@ -71,13 +85,17 @@ def carry_out(prefix: str, root: str, timeout: float) -> List[str]:
         files.remove_quietly(os.path.join(root, LOCK))
         with contextlib.suppress(OSError):
             os.rmdir(root)
-    return [os.path.join(root, name) for name in sorted(os.listdir(root))] if os.path.isdir(root) else []
+    left = [os.path.join(root, name) for name in sorted(os.listdir(root))] if os.path.isdir(root) else []
+    return left + [one["path"] for one in environment_adopt.adopted(prefix, root)]
 
 
 def _remove(prefix: str, root: str) -> None:
     found = observe(prefix, root)
     # First what users reach, so that nobody starts in a generation that is half gone.
-    for name in found["links"]:
+    environment_adopt.tidy(prefix, root)
+    for name in found["back"]:
+        environment_adopt.give_back(prefix, root, name)
+    for name in set(found["links"]).difference(found["back"]):
         os.unlink(os.path.join(prefix, installations.ENVS, name))
     for name in found["generations"]:
         path = os.path.join(generations.generations_dir(root), name)

@@ -11,6 +11,7 @@ version_added: "0.1.0"
 description:
   - Takes away the links to generations in C(PREFIX/envs), all generations, the package caches, data sets, results and
     modulefiles, and the root folder itself where nothing else is left in it.
+  - Environments that were adopted come back to where they stood, the one that was adopted last where there are several.
   - Environments that users made are not touched. Locks stay where they are, on the controller.
   - Refuses, and changes nothing, while a process uses a generation or the installation.
   - Warns of virtual environments and Jupyter kernels that users made on top of what goes.
@@ -53,7 +54,9 @@ removed:
   elements: str
   sample: [environment pytorch, generation pytorch-0123456789ab-1, /opt/condafleet/pkgs]
 left:
-  description: What lies below the root and is not condafleet's.
+  description:
+    - What lies below the root and is not condafleet's, and what was adopted and could not come back, since something else
+      stands in its place.
   returned: success
   type: list
   elements: str

@@ -57,6 +57,24 @@ def test_ours_goes_and_users_own_stays(root: Path, capsys: Capture) -> None:
     assert run(root, capsys)["changed"] is False
 
 
+def test_what_was_adopted_comes_back(root: Path, capsys: Capture) -> None:
+    kept = root.parent / "mini.d" / "adopted-envs"
+    for name, text in (("plain-1", "first"), ("plain-2", "second"), ("hers-1", "older"), ("gone-1", "alone")):
+        (kept / name).mkdir(parents=True)
+        (kept / name / "data").write_text(text)
+    envs = root.parent / "mini" / "envs"
+    promised = run(root, capsys, check=True)["removed"]
+    assert f"adopted {kept}/plain-2, which comes back to its place" in promised
+    assert (envs / "plain").is_symlink()
+    done = run(root, capsys)
+    assert done["removed"] == promised
+    assert (envs / "plain" / "data").read_text() == "second"
+    assert (envs / "gone" / "data").read_text() == "alone"
+    assert (envs / "hers" / "data").read_text() == "all of it"
+    assert done["left"] == [str(kept / "hers-1"), str(kept / "plain-1")]
+    assert (kept / "plain-1" / "data").read_text() == "first"
+
+
 def test_what_others_keep_below_the_root_is_told_and_left(root: Path, capsys: Capture) -> None:
     (root / "thesis.tex").write_text("all of it")
     assert run(root, capsys)["left"] == [f"{root}/thesis.tex"]
