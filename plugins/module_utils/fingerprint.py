@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is really installed in a prefix, as one digest: read from metadata, so quickly, and the same on every node."""
+"""What is really installed in a prefix, a line each and as one digest: read from metadata, so quickly.
+
+The same on every node for the same packages, wherever the prefix is.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +10,64 @@ import glob
 import hashlib
 import os
 import re
-from typing import Dict, List, Optional
+from typing import Dict, Iterable, List, Optional
 
 # conda writes its records with sorted keys and an indent of two: the package's own sha256 stands after the list of
 # its files, within the last lines. Reading those alone is what makes this quick.
 _TAIL = 4096
 _SHA256 = re.compile(rb'^  "sha256": "([0-9a-f]{64})"', re.MULTILINE)
+# Scripts hold the path of their prefix, so their hash and size in RECORD differ from generation to generation.
+_SCRIPT = re.compile(rb'^("?(?:\.\./)+bin/[^,\n]*),[^\n]*$', re.MULTILINE)
+ABSENT = "-"
 
 
 def fingerprint(prefix: str) -> str:
     """64 hex digits over the conda records and the metadata of Python distributions in `prefix`."""
-    digest = hashlib.sha256()
-    for line in conda_lines(prefix) + distribution_lines(prefix):
-        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()
+    return fingerprint_of(package_lines(prefix))
+
+
+def fingerprint_of(lines: Iterable[str]) -> str:
+    """The digest of such lines; their order does not count."""
+    return hashlib.sha256(text_of(lines)).hexdigest()
+
+
+def text_of(lines: Iterable[str]) -> bytes:
+    """The lines as a file: its sha256 is the fingerprint."""
+    return "".join(line + "\n" for line in sorted(lines)).encode("utf-8", "surrogateescape")
+
+
+def package_lines(prefix: str) -> List[str]:
+    """A line for each package that conda linked, and for each Python distribution."""
+    return conda_lines(prefix) + distribution_lines(prefix)
 
 
 def conda_lines(prefix: str) -> List[str]:
     """`conda NAME-VERSION-BUILD SHA256` for each package that conda linked."""
-    lines = []
-    for entry in _entries(os.path.join(prefix, "conda-meta")):
-        if entry.name.endswith(".json") and entry.is_file():
-            lines.append("conda %s %s" % (entry.name[: -len(".json")], _record_sha256(entry.path) or "-"))
-    return sorted(lines)
+    folder = os.path.join(prefix, "conda-meta")
+    return sorted(
+        "conda %s %s" % (_plain(name[: -len(".json")]), _record_sha256(os.path.join(folder, name)) or ABSENT)
+        for name in _names(folder)
+        if name.endswith(".json")
+    )
 
 
 def distribution_lines(prefix: str) -> List[str]:
-    """`python NAME-VERSION.dist-info SHA256-OF-RECORD` for each distribution in site-packages.
+    """`python NAME-VERSION.dist-info SHA256-OF-RECORD SHA256-OF-METADATA` for each distribution in site-packages.
 
-    RECORD holds the hash of every other file, METADATA among them, so it stands for all of them.
+    RECORD holds the hashes of all files of a distribution; METADATA has what it needs, and is what pip reads.
     """
     lines = []
     for folder in site_packages(prefix):
-        for entry in _entries(folder):
-            if entry.name.endswith((".dist-info", ".egg-info")):
-                lines.append("python %s %s" % (entry.name, _record_digest(os.path.join(entry.path, "RECORD")) or "-"))
+        for name in _names(folder):
+            if name.endswith(".dist-info"):
+                place = os.path.join(folder, name)
+                record, about = _record_digest(os.path.join(place, "RECORD")), _digest(os.path.join(place, "METADATA"))
+            elif name.endswith(".egg-info"):
+                place = os.path.join(folder, name)
+                record, about = None, _digest(place) or _digest(os.path.join(place, "PKG-INFO"))
+            else:
+                continue
+            lines.append("python %s %s %s" % (_plain(name), record or ABSENT, about or ABSENT))
     return sorted(lines)
 
 
@@ -59,29 +85,63 @@ def conda_packages(prefix: str) -> Dict[str, str]:
     return found
 
 
-def _entries(folder: str) -> List["os.DirEntry[str]"]:
+def _plain(name: str) -> str:
+    """A file's name within a line: what a line is made of can't stand in it."""
+    return name.replace("\n", "?").replace(" ", "?")
+
+
+def _names(folder: str) -> List[str]:
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _record_sha256(path: str) -> Optional[str]:
-    with open(path, "rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - _TAIL))
-        found = _SHA256.findall(stream.read())
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # a link to nowhere, a folder
+        return None
+    try:
+        size = os.fstat(handle).st_size
+        found = _SHA256.findall(os.pread(handle, _TAIL, max(0, size - _TAIL)))
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
     return found[-1].decode("ascii") if found else None
 
 
 def _record_digest(path: str) -> Optional[str]:
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    content = _content(path)
+    if content is None:
         return None
     if b"uv_cache.json" in content:
         # uv notes there when its wheel was fetched: not what is installed, and different on every node.
         content = b"\n".join(line for line in content.splitlines() if b"/uv_cache.json," not in line)
+    if b"../bin/" in content:
+        content = _SCRIPT.sub(rb"\1", content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _digest(path: str) -> Optional[str]:
+    content = _content(path)
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _content(path: str) -> Optional[bytes]:
+    """The whole file, or None where there is none. System calls alone: hundreds of small files are read so."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        size = os.fstat(handle).st_size
+        pieces = [os.read(handle, size + 1)]
+        while pieces[-1]:
+            pieces.append(os.read(handle, 1 << 20))
+        return b"".join(pieces)
+    except OSError:  # a folder
+        return None
+    finally:
+        os.close(handle)
