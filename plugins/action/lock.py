@@ -17,6 +17,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.lock_needs import needs_of
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of, read_yaml
 
 
@@ -123,6 +124,7 @@ def outcome_of(
             "state": "unlocked" if open_ else "made" if want in made else "reused",
             "packages": None if open_ else [short(package) for package in new.lock.packages],
             "variables": None if open_ else dict(new.lock.variables),
+            "needs": None if open_ else needs_of(new.lock),
         }
         if open_ or want in made:
             diff.append(

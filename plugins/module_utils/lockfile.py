@@ -66,7 +66,8 @@ def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:
     """Both files of a pair as one lock. Refuses what has no hash, no wheel or an unknown format."""
     metadata = _metadata(conda_lock)
     ours = _mapping(metadata.get("custom_metadata") or {}, "conda-lock file: metadata.custom_metadata")
-    packages = [_conda_lock_entry(entry, index) for index, entry in enumerate(_entries(conda_lock, "package"))]
+    sizes = _sizes(ours.get("download_bytes"))
+    packages = [_conda_lock_entry(entry, index, sizes) for index, entry in enumerate(_entries(conda_lock, "package"))]
     if pylock:
         version = str(pylock.get("lock-version"))
         if version.partition(".")[0] != PYLOCK_VERSION.partition(".")[0]:
@@ -150,7 +151,7 @@ def _entries(document: Mapping[str, Any], key: str) -> Sequence[Any]:
     return entries
 
 
-def _conda_lock_entry(entry: Any, index: int) -> Package:
+def _conda_lock_entry(entry: Any, index: int, sizes: Mapping[str, int]) -> Package:
     where = "conda-lock file: package[{0}]".format(index)
     entry = _mapping(entry, where)
     name, version, url = (_text(entry, key, where) for key in ("name", "version", "url"))
@@ -178,7 +179,7 @@ def _conda_lock_entry(entry: Any, index: int) -> Package:
         url=url,
         sha256=_hash(hashes, "sha256", _SHA256, where),
         md5=_hash(hashes, "md5", _MD5, where),
-        size=None,
+        size=sizes.get(filename),
         filename=filename,
         subdir=_subdir(url, where),
     )
@@ -261,6 +262,12 @@ def _subdir(url: str, where: str) -> str:
     if len(parts) != 3 or not re.match(r"^(noarch|[a-z]+-[a-z0-9_]+)$", parts[1]):
         raise LockFileError("{0}: no platform folder in its URL {1!r}. Next: lock again.".format(where, url))
     return parts[1]
+
+
+def _sizes(text: Any) -> Dict[str, int]:
+    """{file name: bytes} of conda packages, from lines of `BYTES NAME`: conda-lock's entries have no place for them."""
+    pairs = [line.split() for line in str(text or "").splitlines()]
+    return {pair[1]: int(pair[0]) for pair in pairs if len(pair) == 2 and pair[0].isdigit()}
 
 
 def _variables(text: Any) -> Dict[str, str]:

@@ -44,7 +44,8 @@ def observe(
     return {
         "schema_version": SCHEMA_VERSION,
         "node": observe_node([prefix, root]),
-        "root": {"refusal": refuse_root(root)},
+        "root": {"path": root, "refusal": refuse_root(root)},
+        "cache": observe_cache(root),
         "installation": observe_installation(prefix, with_files),
         "environments": found,
         "generations": generations,
@@ -53,6 +54,11 @@ def observe(
         "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,
         "dependants": find_dependants(prefix, root, dependants, system_root) if dependants > 0 else None,
     }
+
+
+def observe_cache(root: str) -> Dict[str, List[str]]:
+    """The names in ROOT's package cache: {pkgs: conda's archives and what is unpacked of them, wheels: by sha256}."""
+    return {name: _names(os.path.join(root, name)) for name in ("pkgs", "wheels")}
 
 
 def observe_validations(root: str, environments: Optional[Sequence[str]] = None) -> Dict[str, Dict[str, Any]]:
@@ -67,6 +73,13 @@ def observe_validations(root: str, environments: Optional[Sequence[str]] = None)
             if isinstance(stored, dict):
                 results.setdefault(name, {})[framework] = stored
     return results
+
+
+def _names(path: str) -> List[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
 
 
 def _folders(path: str) -> List[str]:

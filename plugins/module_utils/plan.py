@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from ansible_collections.condafleet.core.plugins.module_utils.compatibility import unfit
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     brought_conda,
@@ -27,6 +28,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_plan im
 CONVERGED = "converged"
 PENDING = "pending"
 UNVALIDATED = "unvalidated"
+BLOCKED = "blocked"
 
 
 def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     The result has `installation`, `shells` and `modulefiles` (lists of {what, before, after}), `environments` (by
     name), `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked`
     (sentences that say why this node cannot take the plan) and
-    `state`: converged, pending (something is to be installed, built or switched) or unvalidated.
+    `state`: converged, pending (something is to be installed, built or switched), unvalidated or blocked.
     """
     installation: list[dict[str, Any]] = []
     blocked: list[str] = []
@@ -67,6 +69,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
             blocked.append(refusal)
         environments = plan_environments(observed, part["declared"], part["targets"], part["locks"], part.get("target"))
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
+        blocked += unfit(observed, environments, part["targets"], part["locks"], part.get("target"))
         conda = conda_to_come(observed, desired.get("installation"), installation)
         wanted = (observed.get("modulefiles"), bool(part.get("modulefiles")), environments, conda)
         refusal = refuse_modulefiles(*wanted)
@@ -79,7 +82,9 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     validation = plan_validation(observed, environments, desired.get("validation") or {})
     moves = any(entry["action"] != "none" for entry in environments.values())
     work = bool(installation or shells or modulefiles or moves)
-    if work:
+    if blocked:
+        state = BLOCKED
+    elif work:
         state = PENDING
     elif validation:
         state = UNVALIDATED

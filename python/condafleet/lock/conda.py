@@ -140,7 +140,7 @@ def _plain(record: RepoDataRecord, sources: Sources) -> dict[str, Any]:
             "Accepted: channels with both hashes. Next: index the channel again."
         )
     sha256 = record.sha256.hex()
-    sources.size_of(str(record.url), sha256)
+    size = sources.size_of(str(record.url), sha256) or record.size
     return {
         "name": name,
         "version": str(record.version),
@@ -149,6 +149,7 @@ def _plain(record: RepoDataRecord, sources: Sources) -> dict[str, Any]:
         "url": sources.canonical(str(record.url)),
         "sha256": sha256,
         "md5": record.md5.hex(),
+        "size": size,
         "depends": sorted(record.depends),
     }
 

@@ -18,6 +18,17 @@ from condafleet.errors import LockError
 HEADER = "# Made by condafleet. Edited by hand it is refused: change the spec and lock again.\n"
 
 
+class _Lines(str):
+    """Text that stands in the file line by line, so that a difference shows the lines that changed."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes as yaml.safe_dump does, but for such texts."""
+
+
+_Dumper.add_representer(_Lines, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|"))
+
+
 @dataclass(frozen=True)
 class LockPair:
     """One solved environment for one target: the lock as data, and both files' text."""
@@ -44,6 +55,7 @@ def make_pair(
     custom = {
         "created_by": "condafleet",
         "digest": "",
+        "download_bytes": _download_bytes(records),
         "environment": environment,
         "inputs": lockinputs.as_text(inputs),
         "inputs_digest": lockinputs.digest(inputs),
@@ -67,7 +79,7 @@ def make_pair(
     return LockPair(
         lock=lock,
         digest=custom["digest"],
-        conda_lock=HEADER + yaml.safe_dump(conda_lock, sort_keys=False, width=1000),
+        conda_lock=HEADER + yaml.dump(conda_lock, Dumper=_Dumper, sort_keys=False, width=1000),
         pylock=HEADER + tomli_w.dumps(pylock),
     )
 
@@ -130,6 +142,14 @@ def _written(path: Path, content: bytes) -> Path:
         os.fsync(file.fileno())
     Path(name).chmod(0o644)
     return Path(name)
+
+
+def _download_bytes(records: Sequence[Mapping[str, Any]]) -> _Lines:
+    """`BYTES NAME` for each conda package, for the gate's look at a node's disk. Wheels have theirs in pylock.toml."""
+    sized = [record for record in records if record.get("size")]
+    return _Lines(
+        "".join(f"{r['size']} {str(r['url']).rsplit('/', 1)[-1]}\n" for r in sorted(sized, key=lambda r: r["url"]))
+    )
 
 
 def _conda_entry(record: Mapping[str, Any], platform: str) -> dict[str, Any]:
