@@ -96,6 +96,7 @@ def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Seq
         ),
         "frameworks": check_choice(entry.get("frameworks") or [], where + ".frameworks", FRAMEWORKS, "the list", True),
         "variables": check_variables(entry.get("variables") or {}, where + ".variables"),
+        "checks": check_checks(entry.get("checks") or [], where + ".checks"),
     }
 
 
@@ -137,6 +138,17 @@ def check_variables(variables: Any, where: str) -> Dict[str, str]:
         if not VARIABLE.match(str(name)):
             raise InputError(where, name, "names of letters, digits and underscore", "correct the name")
     return {str(name): str(value) for name, value in variables.items()}
+
+
+def check_checks(checks: Any, where: str) -> List[str]:
+    """Commands as texts. Nothing is guessed: a number or a yes is no command, and an empty one would always pass."""
+    accepted = "a list of commands for /bin/sh, each a text that is not empty"
+    if not isinstance(checks, (list, tuple)):
+        raise InputError(where, checks, accepted, "write a list, also for a single command")
+    for command in checks:
+        if not isinstance(command, str) or not command.strip() or "\0" in command:
+            raise InputError(where, command, accepted, "correct it, or put it in quotes")
+    return [str(command) for command in checks]
 
 
 def check_targets(targets: Any) -> Dict[str, Dict[str, Any]]:

@@ -29,6 +29,7 @@ class Request:
     packages: Sequence[Package] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     frameworks: Sequence[str] = ()
+    checks: Sequence[str] = ()
     cuda: bool = False
     depot_url: Optional[str] = None
     depot_origins: Mapping[str, str] = field(default_factory=dict)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state `tested`: the smoke test passed inside the new prefix, and its receipt is written, last."""
+"""The state `tested`: smoke test and checks passed inside the new prefix, and its receipt is written, last."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
@@ -13,27 +13,30 @@ from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.disk import make_durable, make_entry_durable
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Outcome, Request, draft_of
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.post_checks import passed, run_checks
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import smoke_test
 
 
 def tested(request: Request) -> Outcome:
-    """The smoke test passed and the receipt written, last: from now on the generation may be used."""
+    """All that is asked of it passed and the receipt written, last: from now on the generation may be used.
+
+    One that is finished is only checked again, where the checks are others than those that it has passed.
+    """
     ready = request.usable()
     if ready:
-        return Outcome(False, ready["name"], details={"smoke_test": ready["receipt"].get("smoke_test")})
+        return tested_before(request, ready)
     draft = draft_of(request)
-    if draft is None:
-        if request.check:
-            planned = gen.next_name(gen.list_names(request.root), request.name, request.digest)
-            return Outcome(True, str(planned))
-        raise not_built(request)
     if request.check:
-        return Outcome(True, draft["name"])
+        # Nothing is built in check mode, so there may be nothing to test yet.
+        planned = draft["name"] if draft else gen.next_name(gen.list_names(request.root), request.name, request.digest)
+        return Outcome(True, str(planned), details=details_of({}))
+    if draft is None:
+        raise not_built(request)
     with request.lock("test %s" % draft["name"]), cache.scratch_folder(request.root) as scratch:
         ready = request.usable()
         if ready:
             # Another run has tested it while this one waited.
-            return Outcome(False, ready["name"], details={"smoke_test": ready["receipt"].get("smoke_test")})
+            return Outcome(False, ready["name"], details=details_of(ready["receipt"]))
         draft = draft_of(request)
         if draft is None:
             raise not_built(request)
@@ -49,6 +52,7 @@ def tested(request: Request) -> Outcome:
                 scratch=scratch,
                 timeout=request.smoke_timeout,
             )
+            checks = check(request, path, scratch)
         except FleetError as error:
             files.write_json(os.path.join(path, gen.FAILED), {**draft["draft"], "failure": error.message})
             files.remove_quietly(os.path.join(path, gen.DRAFT))
@@ -56,9 +60,37 @@ def tested(request: Request) -> Outcome:
                 "%s It was not put in use and stays to be looked at in %s; the next run builds it afresh."
                 % (error.message, path)
             ) from error
-        record = {**draft["draft"], "smoke_test": results, "frameworks": list(request.frameworks), "created": now()}
+        record = {**draft["draft"], "smoke_test": results, "checks": checks, "created": now()}
+        record["frameworks"] = list(request.frameworks)
         finish(path, record)
-    return Outcome(True, draft["name"], details={"smoke_test": results})
+    return Outcome(True, draft["name"], details=details_of(record))
+
+
+def tested_before(request: Request, ready: Mapping[str, Any]) -> Outcome:
+    """A finished generation: what it has not been checked for is checked now, and noted in its receipt."""
+    receipt = ready["receipt"]
+    if passed(receipt, request.checks):
+        return Outcome(False, ready["name"], details=details_of(receipt))
+    if request.check:
+        return Outcome(True, ready["name"], details=details_of(receipt))
+    with request.lock("check %s" % ready["name"]), cache.scratch_folder(request.root) as scratch:
+        try:
+            checks = check(request, ready["path"], scratch)
+        except FleetError as error:
+            raise FleetError("%s Nothing was switched; where it is in use already, it stays so." % error.message) from error
+        record = {**receipt, "checks": checks}
+        files.write_json(os.path.join(ready["path"], gen.RECEIPT), record)
+    return Outcome(True, ready["name"], details=details_of(record))
+
+
+def check(request: Request, path: str, scratch: str) -> Optional[Dict[str, Any]]:
+    return run_checks(
+        path, request.checks, scratch=scratch, timeout=request.smoke_timeout, progress=request.progress()
+    )
+
+
+def details_of(receipt: Mapping[str, Any]) -> Dict[str, Any]:
+    return {"smoke_test": receipt.get("smoke_test"), "checks": receipt.get("checks")}
 
 
 def not_built(request: Request) -> FleetError:

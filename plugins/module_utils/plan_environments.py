@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.generations import next_name, usable
+from ansible_collections.condafleet.core.plugins.module_utils.post_checks import passed
 from ansible_collections.condafleet.core.plugins.module_utils.targets import as_declared, best_target, refusal
 
 NONE = "none"
@@ -73,6 +74,9 @@ def plan_environment(
     packages = None if after is None else difference(plain["packages"] if plain else installed(current), after)
     ready = usable(generations, name, digest)
     if ready and current and ready["name"] == current["name"]:
+        if not passed(ready["receipt"], entry.get("checks") or []):
+            # Staged again, so checked again; there is no link to move then.
+            return _plan(target, SWITCH, "its checks have changed", ready["name"], digest, difference([], []))
         return _plan(target, NONE, "it is what was declared", ready["name"], digest, difference([], []))
     if ready:
         why = _why_adopt(plain) if plain else "%s is finished and not current" % ready["name"]

@@ -57,6 +57,9 @@ print(json.dumps({"version": jax.__version__, "cuda": cuda, "result": float(grad
 }
 EXPECTED = 22.0
 
+# What keeps a program from taking a GPU from a running job.
+WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+
 # Frameworks that say themselves what they were built for.
 TELL_CUDA = ("torch", "tensorflow", "jax")
 
@@ -146,9 +149,7 @@ def program_environment(prefix: str, variables: Mapping[str, str], scratch: str)
         "PATH": os.path.join(prefix, "bin") + ":/usr/bin:/bin",
         "CONDA_PREFIX": prefix,
         **dict(variables),
-        "CUDA_VISIBLE_DEVICES": "",
-        "HIP_VISIBLE_DEVICES": "",
-        "JAX_PLATFORMS": "cpu",
+        **WITHOUT_GPUS,
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "OMP_NUM_THREADS": str(usable_cpus(cpu_quota())),
     }

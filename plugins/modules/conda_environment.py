@@ -23,7 +23,7 @@ options:
     description:
       - V(fetched), every archive of the lock lies in the root's cache, verified by its sha256.
       - V(built), a new prefix holds exactly the lock's packages, verified and byte-compiled. Nobody uses it yet.
-      - V(tested), the smoke test passed inside it, and its receipt was written.
+      - V(tested), the smoke test and O(checks) passed inside it, and its receipt was written.
       - V(current), C(PREFIX/envs/NAME) leads to it.
     type: str
     choices: [fetched, built, tested, current]
@@ -121,6 +121,14 @@ options:
     elements: str
     choices: [jax, keras, tensorflow, torch]
     default: []
+  checks:
+    description:
+      - Commands that have to end with 0 in the new generation, for O(state=tested). Each is run by C(/bin/sh), after the
+        activation that users get, with C(set -eu), in an empty home and without a GPU, for O(smoke_timeout) at most.
+      - A finished generation is checked again where these are others than those that it has passed.
+    type: list
+    elements: str
+    default: []
   variables:
     description: Environment variables that activation sets. Those of the lock are added by the action.
     type: dict
@@ -142,7 +150,7 @@ options:
     type: int
     default: 600
   smoke_timeout:
-    description: Seconds that each framework's smoke test may take.
+    description: Seconds that each framework's smoke test, and each of the checks, may take.
     type: int
     default: 600
 attributes:
@@ -238,6 +246,7 @@ ARGUMENTS = {
         "choices": ["jax", "keras", "tensorflow", "torch"],
         "default": [],
     },
+    "checks": {"type": "list", "elements": "str", "default": []},
     "variables": {"type": "dict", "default": {}},
     "job": {"type": "str"},
     "condafleet_version": {"type": "str", "default": ""},
@@ -248,7 +257,7 @@ ARGUMENTS = {
 
 
 def request_of(params, check):
-    same = ("name", "prefix", "root", "target", "digest", "frameworks", "cuda", "depot_url", "depot_origins", "tools")
+    same = ("name", "prefix", "root", "target", "digest", "frameworks", "checks", "cuda", "depot_url", "depot_origins", "tools")
     same += ("access", "platform", "generation", "why", "run", "adopt", "job", "lock_timeout", "smoke_timeout")
     return Request(
         **{key: params[key] for key in same},

@@ -32,6 +32,7 @@ def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
             "targets": ["cpu"],
             "frameworks": ["torch"],
             "variables": {"A": "1"},
+            "checks": [],
         }
     ]
     assert (checked["may_fail"], checked["timeout"]) == (0.0, 3600)
@@ -53,6 +54,9 @@ def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
         ({"entry": {"spec": None}}, ["environments_list (x).spec: an empty value"]),
         ({"entry": {"tragets": []}}, ["environments_list (x).tragets", "the keys name, spec"]),
         ({"entry": {"variables": {"A-B": "1"}}}, ["A-B", "letters, digits and underscore"]),
+        ({"entry": {"checks": "true"}}, ["environments_list (x).checks: true", "a list of commands for /bin/sh"]),
+        ({"entry": {"checks": ["true", " "]}}, ["environments_list (x).checks", "not empty"]),
+        ({"entry": {"checks": [True]}}, ["environments_list (x).checks: True", "put it in quotes"]),
         ({"root": "condafleet"}, ["environments_root: condafleet", "an absolute path"]),
         (
             {"root": "/opt/miniconda3/fleet"},
