@@ -40,6 +40,7 @@ class Request:
     why: str = SWITCH
     run: Optional[str] = None
     adopt: bool = False
+    damaged: Sequence[str] = ()
     job: Optional[str] = None
     version: str = ""
     lock_timeout: float = 600.0
@@ -78,7 +79,9 @@ class Request:
         return found
 
     def usable(self) -> Optional[Dict[str, Any]]:
-        return gen.usable(self.records(), self.name, self.digest)
+        """The newest generation that may be used; none of `damaged`, whose metadata may be as it was."""
+        records = [record for record in self.records() if record["name"] not in self.damaged]
+        return gen.usable(records, self.name, self.digest)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import files, generation_drift
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
@@ -15,6 +15,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.post_checks import passed, run_checks
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import smoke_test
+
+# That reading all files of a generation may take. The job that does it has a limit of its own, which is the user's.
+LIST_SECONDS = 6 * 3600.0
 
 
 def tested(request: Request) -> Outcome:
@@ -62,6 +65,7 @@ def tested(request: Request) -> Outcome:
             ) from error
         record = {**draft["draft"], "smoke_test": results, "checks": checks, "created": now()}
         record["frameworks"] = list(request.frameworks)
+        record.update(generation_drift.note(path, draft["draft"]["fingerprint"], LIST_SECONDS))
         finish(path, record)
     return Outcome(True, draft["name"], details=details_of(record))
 
@@ -77,16 +81,16 @@ def tested_before(request: Request, ready: Mapping[str, Any]) -> Outcome:
         try:
             checks = check(request, ready["path"], scratch)
         except FleetError as error:
-            raise FleetError("%s Nothing was switched; where it is in use already, it stays so." % error.message) from error
+            raise FleetError(
+                "%s Nothing was switched; where it is in use already, it stays so." % error.message
+            ) from error
         record = {**receipt, "checks": checks}
         files.write_json(os.path.join(ready["path"], gen.RECEIPT), record)
     return Outcome(True, ready["name"], details=details_of(record))
 
 
 def check(request: Request, path: str, scratch: str) -> Optional[Dict[str, Any]]:
-    return run_checks(
-        path, request.checks, scratch=scratch, timeout=request.smoke_timeout, progress=request.progress()
-    )
+    return run_checks(path, request.checks, scratch=scratch, timeout=request.smoke_timeout, progress=request.progress())
 
 
 def details_of(receipt: Mapping[str, Any]) -> Dict[str, Any]:

@@ -9,9 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import files, generation_drift
 from ansible_collections.condafleet.core.plugins.module_utils.clock import stamp
-from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 
 RECEIPT = ".condafleet.json"
 # What `built` leaves for `tested`: the receipt to be, without the smoke test. Such a prefix is never used.
@@ -53,7 +52,7 @@ def next_name(existing: Iterable[str], environment: str, digest: str) -> Generat
 
 
 def usable(generations: Sequence[Mapping[str, Any]], environment: str, digest: str) -> Optional[Dict[str, Any]]:
-    """The newest finished generation of this lock that has not drifted, among the records of `observe_generations`."""
+    """The newest finished generation of this lock that is still whole, among the records of `observe_environments`."""
     found = [
         dict(generation)
         for generation in generations
@@ -61,6 +60,7 @@ def usable(generations: Sequence[Mapping[str, Any]], environment: str, digest: s
         and generation["finished"]
         and (generation["receipt"] or {}).get("digest") == digest
         and not generation["drifted"]
+        and not generation.get("broken")
     ]
     return max(found, key=lambda generation: generation["serial"]) if found else None
 
@@ -99,14 +99,21 @@ def link_state(prefix: str, root: str, name: str) -> Optional[Dict[str, Any]]:
     }
 
 
-def observe_generation(root: str, name: str, with_fingerprint: bool) -> Optional[Dict[str, Any]]:
-    """One generation as conda_facts shows it; None for a name that is no generation's."""
+def observe_generation(
+    root: str, name: str, with_fingerprint: bool, full_within: Optional[float] = None
+) -> Optional[Dict[str, Any]]:
+    """One generation as conda_facts shows it; None for a name that is no generation's.
+
+    With `full_within`, seconds, all its files are compared with their list, beside its packages with the fingerprint.
+    """
     parsed = parse_name(name)
     path = os.path.join(generations_dir(root), name)
     if not parsed or os.path.islink(path) or not os.path.isdir(path):
         return None
     receipt = read_receipt(path)
-    found = fingerprint(path) if with_fingerprint and receipt else None
+    found = dict.fromkeys(("fingerprint", "drifted", "broken", "drift"))
+    if with_fingerprint and receipt:
+        found = generation_drift.look(path, receipt, full_within)
     return {
         "name": name,
         "environment": parsed.environment,
@@ -116,8 +123,7 @@ def observe_generation(root: str, name: str, with_fingerprint: bool) -> Optional
         "made": _made(path),
         "finished": receipt is not None,
         "receipt": receipt,
-        "fingerprint": found,
-        "drifted": None if found is None or receipt is None else found != receipt.get("fingerprint"),
+        **found,
     }
 
 
@@ -138,11 +144,13 @@ def list_names(root: str) -> List[str]:
 
 
 def observe_environments(
-    prefix: str, root: str, names: Optional[Sequence[str]] = None
+    prefix: str, root: str, names: Optional[Sequence[str]] = None, full_within: Optional[float] = None
 ) -> Tuple[Dict[str, Dict[str, Any]], List[Dict[str, Any]]]:
     """(environments, generations) of a node, as docs/architecture.md says. Quick: fingerprints only current ones.
 
-    With `names`, only these environments are looked at.
+    With `names`, only these environments are looked at. With `full_within`, the files of current ones are compared;
+    where one differs, those of its lock's other generations too: they share files by hard links, and one of them is
+    what a repair would take.
     """
     try:
         present = sorted(os.listdir(os.path.join(prefix, "envs")))
@@ -162,7 +170,20 @@ def observe_environments(
         parsed = parse_name(name)
         if not parsed or (names is not None and parsed.environment not in names):
             continue
-        record = observe_generation(root, name, with_fingerprint=name in current)
+        record = observe_generation(root, name, name in current, full_within)
         if record:
             generations.append(record)
+    if full_within is not None:
+        generations = [_doubted(root, record, generations, full_within) for record in generations]
     return environments, generations
+
+
+def _doubted(
+    root: str, record: Dict[str, Any], all_of_them: Sequence[Mapping[str, Any]], limit: float
+) -> Dict[str, Any]:
+    """The record of a finished generation, looked at closely where one of the same lock has drifted."""
+    lock = (record["environment"], record["digest12"])
+    suspect = any(one["drifted"] and (one["environment"], one["digest12"]) == lock for one in all_of_them)
+    if not suspect or not record["finished"] or record["drift"] is not None:
+        return record
+    return observe_generation(root, record["name"], True, limit) or record

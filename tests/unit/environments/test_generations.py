@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.condafleet.core.plugins.module_utils import generation_drift
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import conda_packages, fingerprint
 
 DIGEST = "0123456789ab" + "c" * 52
@@ -24,6 +26,8 @@ def make(node: Path, name: str, finished: bool = True, digest: str = DIGEST) -> 
     path = node / "root" / "generations" / name
     (path / "conda-meta").mkdir(parents=True)
     (path / "conda-meta" / "python-3.11.7-h1_0.json").write_text('{\n  "sha256": "%s"\n}' % ("a" * 64))
+    (path / "bin").mkdir()
+    (path / "bin" / "python").touch(0o755)
     if finished:
         receipt = {"digest": digest, "fingerprint": fingerprint(str(path)), "packages": []}
         (path / gen.RECEIPT).write_text(json.dumps(receipt))
@@ -130,3 +134,99 @@ def test_unfinished_drifted_and_other_locks_are_not_usable(node: Path) -> None:
     usable = gen.usable([record for record in records if record], "x", DIGEST)
     assert usable is not None
     assert usable["name"] == "x-0123456789ab-1"
+
+
+def full(node: Path) -> dict[str, dict]:
+    found = gen.observe_environments(str(node / "conda"), str(node / "root"), None, 60.0)[1]
+    return {record["name"]: record for record in found}
+
+
+def finish(path: Path) -> None:
+    """Finish it as `tested` does."""
+    packages = generation_drift.note(str(path), fingerprint(str(path)), 60.0)
+    receipt = {"digest": DIGEST, "fingerprint": fingerprint(str(path)), "packages": [], **packages}
+    (path / gen.RECEIPT).write_text(json.dumps(receipt))
+
+
+def test_an_edited_file_is_drift_only_where_files_are_compared(node: Path) -> None:
+    path = make(node, "x-0123456789ab-1", finished=False)
+    (path / "lib.py").write_text("1")
+    finish(path)
+    (node / "conda" / "envs" / "x").symlink_to(path)
+    assert full(node)[path.name]["drifted"] is False
+    (path / "lib.py").write_text("2")
+    assert observe(node)[1][0]["drifted"] is False
+    record = full(node)[path.name]
+    assert (record["drifted"], record["drift"]["verified"]) == (True, "full")
+    assert record["drift"]["files"]["changed"] == ["lib.py"]
+    assert generation_drift.in_words(record) == "1 file changed (lib.py)"
+    assert gen.usable([record], "x", DIGEST) is None
+
+
+def test_what_shares_files_with_a_damaged_one_is_looked_at_too(node: Path) -> None:
+    one, two, other = (
+        make(node, name, finished=False) for name in ("x-0123456789ab-1", "x-0123456789ab-2", "y-0123456789ab-1")
+    )
+    (one / "lib.py").write_text("1")
+    (two / "lib.py").hardlink_to(one / "lib.py")
+    for path in (one, two, other):
+        finish(path)
+    (node / "conda" / "envs" / "x").symlink_to(two)
+    assert full(node)[one.name]["drift"] is None
+    (two / "lib.py").write_text("2")
+    records = full(node)
+    assert {name: record["drifted"] for name, record in records.items()} == {
+        one.name: True, two.name: True, other.name: None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["missing", "edited"])
+def test_a_list_that_was_tampered_with_is_drift_itself(node: Path, how: str) -> None:
+    path = make(node, "x-0123456789ab-1", finished=False)
+    finish(path)
+    (node / "conda" / "envs" / "x").symlink_to(path)
+    place = path / ".condafleet-files.json"
+    place.unlink() if how == "missing" else place.write_text(place.read_text() + " ")
+    record = full(node)[path.name]
+    assert (record["drifted"], record["drift"]["files"]) == (True, None)
+    said = {"missing": "is missing", "edited": "was edited"}[how]
+    assert generation_drift.in_words(record) == f".condafleet-files.json {said}"
+
+
+def test_without_a_list_nothing_is_said_of_files(node: Path) -> None:
+    (node / "conda" / "envs" / "x").symlink_to(make(node, "x-0123456789ab-1"))
+    (record,) = full(node).values()
+    assert (record["drifted"], record["drift"]["verified"], record["drift"]["files"]) == (False, "unknown", None)
+
+
+def test_packages_are_named_by_the_list_that_the_fingerprint_vouches_for(node: Path) -> None:
+    path = make(node, "x-0123456789ab-1", finished=False)
+    finish(path)
+    (node / "conda" / "envs" / "x").symlink_to(path)
+    (path / "conda-meta" / "extra-1-0.json").write_text("{}")
+    (record,) = observe(node)[1]
+    assert generation_drift.in_words(record) == "extra 1 0 added (conda)"
+    (path / ".condafleet-packages.txt").write_text("conda extra-1-0 -\n")
+    (record,) = observe(node)[1]
+    assert (record["drifted"], record["drift"]["packages"]) == (True, None)
+    assert generation_drift.in_words(record) == "its receipt or .condafleet-packages.txt was edited"
+    (path / ".condafleet-packages.txt").unlink()
+    (record,) = observe(node)[1]
+    assert (record["drifted"], record["drift"]["packages"], generation_drift.in_words(record)) == (True, None, "")
+
+
+def test_what_changed_under_test_is_not_vouched_for(node: Path) -> None:
+    path = make(node, "x-0123456789ab-1", finished=False)
+    before = fingerprint(str(path))
+    (path / "conda-meta" / "extra-1-0.json").write_text("{}")
+    with pytest.raises(FleetError, match=r"were changed while it was tested\. Next: let its"):
+        generation_drift.note(str(path), before, 60.0)
+
+
+def test_a_generation_without_its_python_is_broken_and_not_used(node: Path) -> None:
+    path = make(node, "x-0123456789ab-1")
+    (node / "conda" / "envs" / "x").symlink_to(path)
+    (path / "bin" / "python").unlink()
+    (record,) = observe(node)[1]
+    assert (record["drifted"], record["broken"]) == (False, "its bin/python is gone")
+    assert gen.usable([record], "x", DIGEST) is None
