@@ -9,16 +9,25 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    lockdir,
+    lockfile,
+    locksolves,
+    lockwords,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lock_needs import needs_of
+from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of, read_yaml
+
+Surveyed = list[tuple[Wanted, lockdir.Found]]
 
 
 class ActionModule(ActionBase):
@@ -40,28 +49,58 @@ class ActionModule(ActionBase):
                 "depot": {"type": "dict"},
                 "access": {"type": "dict", "default": {}},
                 "update": {"type": "raw", "default": False},
+                "upgrade": {"type": "list", "elements": "str", "default": []},
+                "only": {"type": "dict", "default": {}},
+                "preview": {"type": "bool", "default": False},
                 "timeout": {"type": "int", "default": 3600},
             }
         )[1]
         try:
-            folders = folders_of(task_vars or {})
-            # The same for all hosts of a task.
-            run = str(self._task._uuid)
-            outcome = locks_for(args, folders, run, check=bool(self._task.check_mode), say=Display().display)
+            fleet = Fleet(
+                folders=folders_of(task_vars or {}),
+                run=str(self._task._uuid),  # the same for all hosts of a task
+                others=lambda: declared_elsewhere(task_vars or {}),
+                say=Display().display,
+            )
+            outcome = locks_for(args, fleet, check=bool(self._task.check_mode))
         except FleetError as error:
             return {**result, "failed": True, "changed": False, "msg": error.message}
         return {**result, **outcome, "ansible_facts": {"__environments_locks": outcome["locks"]}}
 
 
-def locks_for(args: dict[str, Any], folders: list[str], run: str, *, check: bool, say: Any) -> dict[str, Any]:
-    """{locks, changed, diff}. Nothing is written in check mode; what has no current lock is `unlocked` then."""
-    locks_dir = os.path.join(folders[0], args["locks_dir"])
+@dataclass(frozen=True)
+class Fleet:
+    """What this host's run shares with those of the others: where specs are, which run it is, what they declare."""
+
+    folders: list[str]
+    run: str
+    others: Callable[[], list[Mapping[str, Any]]]
+    say: Callable[[str], None]
+
+
+def declared_elsewhere(task_vars: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The environments of all hosts of the play, as far as their role has checked them."""
+    hosts = task_vars.get("hostvars")
+    checked = [
+        hosts.raw_get(name).get("__environments_checked") for name in task_vars.get("ansible_play_hosts_all", [])
+    ]
+    return [entry for one in checked if one for entry in (one.get("declared") or {}).get("environments") or []]
+
+
+def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, Any]:
+    """{locks, changed, diff}. Nothing is written in check mode; what has no current lock is `unlocked` then.
+
+    With `preview` it is solved in check mode too, and what would change is said.
+    """
+    locks_dir = os.path.join(fleet.folders[0], args["locks_dir"])
     depot = args["depot"] if (args["depot"] or {}).get("url") else None
     update = names_or_bool(args["update"])
+    names, targets = (list(args["only"].get(key) or []) for key in ("environments", "targets"))
+    check_names(args["environments"], names, targets, update, fleet)
 
-    def survey() -> list[tuple[lockdir.Wanted, lockdir.Found]]:
+    def survey() -> list[tuple[Wanted, lockdir.Found]]:
         return lockdir.survey(
-            args["environments"],
+            locksolves.only(args["environments"], names, targets),
             args["targets"],
             locks_dir,
             read_yaml=read_yaml,
@@ -69,70 +108,99 @@ def locks_for(args: dict[str, Any], folders: list[str], run: str, *, check: bool
             channels=args["channels"],
             tos=args["tos"],
             sources="depot" if depot else "upstream",
-            spec_folders=folders,
+            spec_folders=fleet.folders,
         )
 
+    def solves_of(surveyed: Surveyed) -> list[locksolves.Solve]:
+        # What another environment is to have updated is none of a host's that has no such environment.
+        return locksolves.to_make(surveyed, update, args["upgrade"], locks_dir=locks_dir)
+
     before = survey()
-    wanting = lockdir.to_make(before, update)
-    if not wanting or check:
-        return outcome_of(before, before, unlocked=wanting, made=[])
-    with one_at_a_time(locks_dir, run) as done:
-        # Another host's fork may have made them by now; what it updated is current, and is not solved once more.
+    solves = solves_of(before)
+    if not solves or (check and not args["preview"]):
+        return outcome_of(before, before, solves, {})
+    with one_at_a_time(locks_dir, fleet.run) as done:
+        # Another host's fork may have made them by now: what it solved in this run is not solved once more.
         now = survey()
-        current = {want.conda_lock for want, found in now if found.state == "reused"}
-        wanting = [want for want in lockdir.to_make(now, update) if want.conda_lock not in current & done]
-        if wanting:
-            request = {**lockdir.request(wanting, depot, args["timeout"]), "access": args.get("access") or {}}
-            solve(request, wanting, args["timeout"], say)
-            done.update(want.conda_lock for want in wanting)
-    return outcome_of(before, survey(), unlocked=[], made=wanting)
+        solves = solves_of(now)
+        current = {want.conda_lock for want, found in now if check or found.state == "reused"}
+        todo = [one for one in solves if one.want.conda_lock not in current & set(done)]
+        if todo:
+            request = locksolves.request(todo, depot, args["timeout"], write=not check)
+            said = solve({**request, "access": args.get("access") or {}}, todo, args["timeout"], fleet.say)
+            done.update({one.want.conda_lock: lock for one, lock in zip(todo, said["locks"], strict=True)})
+        answers = {one.want.conda_lock: as_lock(done[one.want.conda_lock]) for one in (solves if check else todo)}
+    return outcome_of(before, before if check else survey(), solves, answers)
 
 
-def solve(request: dict[str, Any], wanting: list[lockdir.Wanted], timeout: int, say: Any) -> None:
-    """Have the locks made by a child process; that needs the Python package condafleet."""
+def check_names(
+    declared: list[dict[str, Any]], names: list[str], targets: list[str], update: Any, fleet: Fleet
+) -> None:
+    """FleetError for a name that no host knows. The others are asked only where this one does not know it."""
+    try:
+        locksolves.check_asked(declared, names, targets, update)
+    except FleetError:
+        locksolves.check_asked([*declared, *fleet.others()], names, targets, update)
+
+
+def as_lock(said: Mapping[str, Any]) -> lockfile.Lock:
+    """A lock as the solver's answer has it."""
+    packages = tuple(lockfile.Package.from_dict(one) for one in said["packages"])
+    return lockfile.Lock(said["environment"], said["target"], packages, dict(said["variables"]))
+
+
+def solve(request: dict[str, Any], solves: list[locksolves.Solve], timeout: int, say: Any) -> dict[str, Any]:
+    """Have the locks solved by a child process; that needs the Python package condafleet."""
+    names = ["%s for %s" % (one.want.environment, one.want.target) for one in solves]
     try:
         from condafleet.errors import LockError
         from condafleet.lock.child import run_child
     except ImportError as error:
-        names = ", ".join("%s for %s" % (want.environment, want.target) for want in wanting)
         raise FleetError(
             "environments_locks_dir: %s has no current lock of %s, and none can be made here: the Python package "
             "condafleet is missing (%s). Accepted: locks made elsewhere, from Git. Next: `pip install condafleet` for "
-            "the Python that runs Ansible, or copy the locks." % (locks_dir_of(wanting[0]), names, error)
+            "the Python that runs Ansible, or copy the locks." % (locks_dir_of(solves[0].want), ", ".join(names), error)
         ) from error
+    for name, one in zip(names, solves, strict=True):
+        say("%s: %s" % (name, "; ".join(one.why)))
+    say("solving %d of them, for %d s at most" % (len(solves), timeout))
     try:
-        run_child(request, timeout=timeout, progress=say)
+        return run_child(request, timeout=timeout, progress=say)
     except LockError as error:
         raise FleetError(error.message) from error
 
 
 def outcome_of(
-    before: list[tuple[lockdir.Wanted, lockdir.Found]],
-    after: list[tuple[lockdir.Wanted, lockdir.Found]],
-    *,
-    unlocked: list[lockdir.Wanted],
-    made: list[lockdir.Wanted],
+    before: Surveyed, after: Surveyed, solves: list[locksolves.Solve], answers: Mapping[str, lockfile.Lock]
 ) -> dict[str, Any]:
+    """{locks, changed, diff}; `answers` are the locks that were solved, by the path of their conda part."""
+    why = {one.want.conda_lock: list(one.why) for one in solves}
     locks: dict[str, dict[str, Any]] = {}
     diff = []
     for (want, old), (_dummy, new) in zip(before, after, strict=True):
-        open_ = want in unlocked or new.lock is None
+        solved = answers.get(want.conda_lock)
+        # Solved again though its inputs are the same: made only if something else came of it.
+        same = old.state == "reused" and (solved is None or lockfile.digest(solved) == lockfile.digest(old.lock))
+        open_ = new.state != "reused" or (want.conda_lock in why and after is before and not (solved and same))
+        state = "unlocked" if open_ else "reused" if same or not solved else "made"
         locks.setdefault(want.environment, {})[want.target] = {
             "digest": None if open_ else lockfile.digest(new.lock),
             "conda_lock": want.conda_lock,
             "pylock": want.pylock if not want.given or os.path.exists(want.pylock) else None,
-            "state": "unlocked" if open_ else "made" if want in made else "reused",
+            "state": state,
+            "why": why.get(want.conda_lock, []),
+            "changes": lockwords.in_words(old.lock, solved) if solved else None,
             "packages": None if open_ else [short(package) for package in new.lock.packages],
             "variables": None if open_ else dict(new.lock.variables),
             "needs": None if open_ else needs_of(new.lock),
         }
-        if open_ or want in made:
+        if state != "reused":
             diff.append(
                 {
-                    "before_header": want.conda_lock,
+                    "before_header": "%s (%s)" % (want.conda_lock, "; ".join(why.get(want.conda_lock, []))),
                     "after_header": want.conda_lock,
-                    "before": listing(old),
-                    "after": "unknown until locked\n" if open_ else listing(new),
+                    "before": listing(old.lock),
+                    "after": listing(solved or new.lock) if solved or not open_ else "unknown until locked\n",
                 }
             )
     return {"locks": locks, "changed": bool(diff), "diff": diff}
@@ -142,8 +210,8 @@ def short(package: lockfile.Package) -> dict[str, str]:
     return {key: getattr(package, key) for key in ("manager", "name", "version", "build")}
 
 
-def listing(found: lockdir.Found) -> str:
-    packages = found.lock.packages if found.lock else ()
+def listing(lock: lockfile.Lock | None) -> str:
+    packages = lock.packages if lock else ()
     return "".join(" ".join(filter(None, short(package).values())) + "\n" for package in packages)
 
 
@@ -158,13 +226,14 @@ def names_or_bool(value: Any) -> Any:
     return [str(value)]
 
 
-def locks_dir_of(want: lockdir.Wanted) -> str:
+def locks_dir_of(want: Wanted) -> str:
     return os.path.dirname(os.path.dirname(want.conda_lock))
 
 
 @contextlib.contextmanager
-def one_at_a_time(locks_dir: str, run: str) -> Iterator[set[str]]:
-    """Forks of one controller must not solve the same thing side by side. Gives what this run has made, to add to."""
+def one_at_a_time(locks_dir: str, run: str) -> Iterator[dict[str, Any]]:
+    """Forks of one controller must not solve the same thing side by side. Gives what this run has solved, to add to:
+    {path of the conda part: the solver's answer}."""
     key = hashlib.sha256(os.path.realpath(locks_dir).encode()).hexdigest()[:16]
     cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "condafleet")
     try:
@@ -181,8 +250,8 @@ def one_at_a_time(locks_dir: str, run: str) -> Iterator[set[str]]:
             noted = json.loads(handle.read() or "{}")
         except ValueError:
             noted = {}
-        done = set(noted["done"]) if noted.get("run") == run else set()
+        done = dict(noted["done"]) if noted.get("run") == run else {}
         yield done
         handle.seek(0)
         handle.truncate()
-        json.dump({"run": run, "done": sorted(done)}, handle)
+        json.dump({"run": run, "done": done}, handle)

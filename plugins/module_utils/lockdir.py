@@ -8,8 +8,8 @@ Reads files, on the controller only. The readers of YAML and TOML are handed in,
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs, lockspec
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -80,34 +80,6 @@ def survey(
     )
     wants = [want for entry in environments for want in wanted(with_specs_found(entry, spec_folders), common)]
     return [(want, look(want, read_yaml=read_yaml, read_toml=read_toml)) for want in wants]
-
-
-def to_make(surveyed: Sequence[Tuple[Wanted, Found]], update: Union[bool, Sequence[str]]) -> List[Wanted]:
-    """The locks to solve: missing and stale ones, and those to update (all, or of the environments named)."""
-    names = {want.environment for want, _dummy in surveyed}
-    for name in [] if isinstance(update, bool) else update:
-        if name not in names:
-            raise FleetError(
-                "update: {0!r} is no environment. Accepted: {1}. Next: correct the name.".format(
-                    name, ", ".join(sorted(names)) or "none is declared"
-                )
-            )
-    return [
-        want
-        for want, found in surveyed
-        if not want.given
-        and (found.state != "reused" or (update if isinstance(update, bool) else want.environment in update))
-    ]
-
-
-def request(wants: Sequence[Wanted], depot: Optional[Mapping[str, Any]], timeout: float) -> Dict[str, Any]:
-    """What `python -m condafleet.lock` is asked on its standard input."""
-    return {
-        "schema_version": 1,
-        "solves": [asdict(want) for want in wants],
-        "depot": dict(depot) if depot else None,
-        "timeout": timeout,
-    }
 
 
 def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:

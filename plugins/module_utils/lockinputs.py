@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_secrets
 
 FORMAT = 1
 UNKNOWN = "it does not say what it was made from"
@@ -72,9 +72,13 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> List[str]:
     return ["{0} changed: {1}".format(_CALLED.get(key, key), _differs(before.get(key), after.get(key))) for key in keys]
 
 
-def same_but_for_spec(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether only what is asked for differs, so that what was locked is still to be had, and still fits the target."""
-    return bool(before) and all(before.get(key) == after.get(key) for key in {*before, *after} - {"spec"})
+def answers_alike(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether only what is asked for differs, neither target nor sources: what was locked may then still do."""
+    if not before:
+        return False
+    asked = [one.get("spec") or {} for one in (before, after)]
+    same = all(before.get(key) == after.get(key) for key in {*before, *after} - {"spec"})
+    return same and asked[0].get("indexes") == asked[1].get("indexes")
 
 
 def _without_secrets(value: Any) -> Any:

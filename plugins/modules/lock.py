@@ -59,6 +59,21 @@ options:
     description: Solve again though nothing changed, either everything (V(true)) or the environments in a list of names.
     type: raw
     default: false
+  upgrade:
+    description:
+      - Packages of conda or wheels. Each lock that holds one is solved again with all other packages held at their
+        locked versions, so that only these move, and what they force.
+    type: list
+    elements: str
+    default: []
+  only:
+    description: C({environments, targets}), lists of names. Everything else is left out, unless both are empty.
+    type: dict
+    default: {}
+  preview:
+    description: Whether to solve in check mode too, so that what would change can be said. Nothing is written then either.
+    type: bool
+    default: false
   timeout:
     description: Seconds that all solving together may take.
     type: int
@@ -96,6 +111,9 @@ locks:
       latter null where a pair that was brought has none), C(packages),
       C(variables), and C(state), which is C(reused), C(made), or in check mode C(unlocked). What is unlocked has
       no digest and no packages.
+    - C(why) says for what is solved (in check mode, would be) what calls for it, and C(changes) what comes of
+      it, package by package; the latter is null where nothing was solved. What is solved again and comes out as
+      it was is C(reused).
     - Also set as the fact C(__environments_locks).
   type: dict
   returned: success
@@ -105,7 +123,9 @@ locks:
         digest: 058aa57b03c24ffcf931445725b1d490cee0d131bdf465ea763a29a9558ecc0a
         conda_lock: /fleet/locks/pytorch/linux-64-cpu.conda-lock.yml
         pylock: /fleet/locks/pytorch/linux-64-cpu.pylock.toml
-        state: reused
+        state: made
+        why: ["the spec changed: conda adds numpy=2, drops numpy=1"]
+        changes: ["numpy 1.26.4 → 2.2.0 (conda)"]
         packages:
           - {manager: conda, name: python, version: 3.11.7, build: h834e235_0}
         variables: {}

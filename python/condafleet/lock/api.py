@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile
+from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile, locksolves
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import check_hosts
+from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted
 from condafleet.errors import LockError
 from condafleet.lock.child import run_child
+from condafleet.lock.files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,25 @@ def lock_all(
     tos: str = "decline",
     depot: Mapping[str, Any] | None = None,
     update: bool | Sequence[str] = False,
+    upgrade: Sequence[str] = (),
     check: bool = False,
     timeout: float = 3600,
     progress: Callable[[str], None] | None = None,
     spec_folders: Sequence[str | Path] = (),
+    indexes: Sequence[str] = (),
+    python: str | None = None,
+    auth: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[LockState]:
     """Each environment for each of its targets. `environments` are entries of environments_list.
 
-    `update` solves again what it names, or everything. Relative specs are looked for in `spec_folders`, in order.
+    `update` solves again what it names, or everything; `upgrade` names packages to move, all others stay.
+    Relative specs are looked for in `spec_folders`, in order. `auth` is {HOST: {username, password}} or {HOST: {token}},
+    for private channels and indexes; it reaches no lock.
     `packages` is the difference to the lock that was there before. Raises LockError; then nothing was written.
     """
     depot = depot if depot and depot.get("url") else None
     try:
+        locksolves.check_asked(environments, (), (), update)
         surveyed = lockdir.survey(
             environments,
             targets,
@@ -58,22 +66,20 @@ def lock_all(
             tos=tos,
             sources="depot" if depot else "upstream",
             spec_folders=[str(folder) for folder in spec_folders],
+            indexes=indexes,
+            python=python,
         )
-        to_make = lockdir.to_make(surveyed, update)
-        if to_make and not check:
-            run_child(lockdir.request(to_make, depot, timeout), timeout=timeout, progress=progress)
-        made = [] if check else to_make
-        return [_state(want, found, want in made) for want, found in surveyed]
+        solves = locksolves.to_make(surveyed, update, upgrade, locks_dir=str(locks_dir))
+        if solves and not check:
+            request = {**locksolves.request(solves, depot, timeout), "auth": check_hosts(auth)}
+            run_child(request, timeout=timeout, progress=progress)
+        made = set() if check else {solve.want.conda_lock for solve in solves}
+        return [_state(want, found, want.conda_lock in made) for want, found in surveyed]
     except FleetError as error:
         raise LockError(error.message) from error
 
 
-def read_yaml(text: str) -> Any:
-    """As yaml.safe_load; with libyaml, where PyYAML has it, ten times faster."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-
-
-def _state(want: lockdir.Wanted, before: lockdir.Found, made: bool) -> LockState:
+def _state(want: Wanted, before: lockdir.Found, made: bool) -> LockState:
     after = lockdir.look(want, read_yaml=read_yaml, read_toml=tomllib.loads) if made else before
     old = before.lock.packages if before.lock else ()
     new = after.lock.packages if after.lock else ()

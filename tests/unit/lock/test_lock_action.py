@@ -127,7 +127,7 @@ def test_an_unsatisfiable_spec_is_explained_and_nothing_is_written(play, argumen
     assert not (tmp_path / "play/inventory/locks").exists()
 
 
-def test_a_spec_is_found_beside_the_inventory_and_updated_by_name(play, arguments, tmp_path):
+def test_a_spec_is_found_beside_the_inventory_and_updated_by_name(play, arguments, made, tmp_path):
     spec = tmp_path / "play/inventory/environments/x.yml"
     spec.parent.mkdir()
     spec.write_text("dependencies:\n- python=3.11\n")
@@ -135,10 +135,18 @@ def test_a_spec_is_found_beside_the_inventory_and_updated_by_name(play, argument
     code, output, hosts = play(arguments)
     assert code == 0, output
     # without run_once, as the role calls it: the first host solves, the others find it done
+    made.conda("python", "3.11.10", depends=["zlib"])
+    arguments["depot"] = made.write()
     code, output, hosts = play({**arguments, "update": ["pytorch"]}, once=False)
     assert code == 0, output
-    assert sorted(hosts[name]["fact"]["pytorch"]["linux-64-cpu"]["state"] for name in hosts) == ["made", "reused"]
+    locks = [hosts[name]["fact"]["pytorch"]["linux-64-cpu"] for name in ("one", "two")]
+    assert sorted(lock["state"] for lock in locks) == ["made", "reused"]
     assert output.count("solving 1 conda specs") == 1
+    assert [lock["changes"] for lock in locks if lock["state"] == "made"] == [["python 3.11.9 → 3.11.10 (conda)"]]
+    # Asked for again, it is solved again; and since nothing new comes of it, nothing is made.
+    code, output, hosts = play({**arguments, "update": True})
+    again = hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]
+    assert (again["state"], again["changes"], hosts["one"]["result"]["changed"]) == ("reused", [], False)
     code, output, hosts = play({**arguments, "update": ["typo"]})
     assert code == 2
     assert "update: 'typo' is no environment. Accepted: pytorch" in output

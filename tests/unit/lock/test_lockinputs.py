@@ -66,9 +66,10 @@ def test_a_lock_carries_its_inputs_and_one_without_says_so():
 
 
 def test_what_was_locked_can_be_held_only_where_the_spec_alone_differs():
-    assert lockinputs.same_but_for_spec(made(), spec(pip=[]))
-    assert not lockinputs.same_but_for_spec(made(), made(channels=["d"]))
-    assert not lockinputs.same_but_for_spec({}, made())
+    assert lockinputs.answers_alike(made(), spec(pip=[]))
+    assert not lockinputs.answers_alike(made(), made(channels=["d"]))
+    assert not lockinputs.answers_alike(made(), spec(indexes=["https://wheels.example.com/simple"]))
+    assert not lockinputs.answers_alike({}, made())
 
 
 def test_a_token_in_a_spec_reaches_neither_digest_nor_lock():
