@@ -11,10 +11,14 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail
 
+from ansible_collections.condafleet.core.plugins.module_utils.access import packed
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import needed
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import LockFileError, digest, parse
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
+from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import hosts_of
 from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, unfinished
 
 MODULE = "condafleet.core.conda_environment"
@@ -31,19 +35,35 @@ class ActionModule(FollowingAction):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = dict(self._task.args)
+        auth_variable = args.pop("auth_variable", None)
+        # What a node is told is filled in below, and never stands in a task's options.
+        args.pop("auth", None)
         lock = args.get("lock")
         if lock:
             args.update(read_lock(lock, dict(args.get("variables") or {}), str(args.get("digest") or "")))
         args.setdefault("condafleet_version", collection_version())
         task_vars = task_vars or {}
         if args.get("state") in LONG_STATES and not self._task.check_mode:
-            answer = self._run(args, task_vars)
+            try:
+                answer = self._run({**args, **self._credentials(args, auth_variable, task_vars)}, task_vars)
+            except FleetError as error:
+                answer = {"failed": True, "changed": False, "msg": error.message}
+            # It would hold every option; the credentials among them are masked, but nobody needs any of it.
+            answer.pop("invocation", None)
         else:
             answer = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
         result.update(answer)
         if not result.get("failed") and not self._task.check_mode and args.get("state") == "current":
             result["ansible_stats"] = stats_of(args, result)
         return result
+
+    def _credentials(self, args: dict[str, Any], variable: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """`auth` for the node: no more than the lock's own URLs need, only where it fetches, and never for a depot."""
+        if args.get("state") != "fetched" or args.get("depot_url"):
+            return {}
+        hosts = hosts_of(self._templar, task_vars, variable)
+        wanted = needed([str(package["url"]) for package in args.get("packages") or []], hosts)
+        return {"auth": {host: packed(auth) for host, auth in wanted.items()}} if wanted else {}
 
     def _run(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run a long state as a job that is followed, and return the module's result."""

@@ -11,6 +11,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.access import FETC
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.handed_out import came_from, fetch_once
+from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import secret_of
 from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, unfinished
 
 display = Display()
@@ -50,12 +51,7 @@ class ActionModule(FollowingAction):
         A task's options are shown and stored by callbacks, such as ansible-runner's; a variable's name tells nothing.
         """
         name = self._task.args.get("mirror_auth_variable")
-        if not name:
-            found = self._task.args.get("mirror_auth")
-        elif name not in task_vars:
-            found = None
-        else:
-            found = self._templar.resolve_variable_expression(str(name))
+        found = secret_of(self._templar, task_vars, name) if name else self._task.args.get("mirror_auth")
         if not found:
             return None
         if not isinstance(found, dict):

@@ -21,6 +21,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.declare_access imp
 from ansible_collections.condafleet.core.plugins.module_utils.depot_manifest import read_manifest
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of
+from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import hosts_of
 
 CATALOG = Path(__file__).parents[2] / "roles" / "miniconda" / "files" / "installers.json"
 
@@ -45,6 +46,8 @@ class ActionModule(ActionBase):
         catalog: dict[str, Any] = {}
         try:
             if not reads_nothing(role, values):
+                # Only whether it is well-formed: the check itself sees none of it.
+                hosts_of(self._templar, task_vars or {}, values.get("auth_variable"))
                 values = with_files(role, values, [Path(folder) for folder in folders_of(task_vars or {})])
                 access = Access.of(check_access(values, role))
                 manifest = read_manifest(values.get("depot_url"), values.get("depot_sha256"), access)

@@ -26,6 +26,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.lock_needs import needs_of
 from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of, read_yaml
+from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import hosts_of
 
 Surveyed = list[tuple[Wanted, lockdir.Found]]
 
@@ -48,6 +49,9 @@ class ActionModule(ActionBase):
                 "tos": {"type": "str", "choices": ["accept", "decline"], "default": "decline"},
                 "depot": {"type": "dict"},
                 "access": {"type": "dict", "default": {}},
+                "auth_variable": {"type": "str"},
+                "indexes": {"type": "list", "elements": "str", "default": []},
+                "python": {"type": "str"},
                 "update": {"type": "raw", "default": False},
                 "upgrade": {"type": "list", "elements": "str", "default": []},
                 "only": {"type": "dict", "default": {}},
@@ -60,6 +64,7 @@ class ActionModule(ActionBase):
                 folders=folders_of(task_vars or {}),
                 run=str(self._task._uuid),  # the same for all hosts of a task
                 others=lambda: declared_elsewhere(task_vars or {}),
+                auth=lambda: hosts_of(self._templar, task_vars or {}, args["auth_variable"]),
                 say=Display().display,
             )
             outcome = locks_for(args, fleet, check=bool(self._task.check_mode))
@@ -75,6 +80,7 @@ class Fleet:
     folders: list[str]
     run: str
     others: Callable[[], list[Mapping[str, Any]]]
+    auth: Callable[[], dict[str, dict[str, str]]]
     say: Callable[[str], None]
 
 
@@ -109,6 +115,8 @@ def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, A
             tos=args["tos"],
             sources="depot" if depot else "upstream",
             spec_folders=fleet.folders,
+            indexes=args["indexes"],
+            python=args["python"],
         )
 
     def solves_of(surveyed: Surveyed) -> list[locksolves.Solve]:
@@ -127,7 +135,8 @@ def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, A
         todo = [one for one in solves if one.want.conda_lock not in current & set(done)]
         if todo:
             request = locksolves.request(todo, depot, args["timeout"], write=not check)
-            said = solve({**request, "access": args.get("access") or {}}, todo, args["timeout"], fleet.say)
+            request.update(access=args.get("access") or {}, auth=fleet.auth())
+            said = solve(request, todo, args["timeout"], fleet.say)
             done.update({one.want.conda_lock: lock for one, lock in zip(todo, said["locks"], strict=True)})
         answers = {one.want.conda_lock: as_lock(done[one.want.conda_lock]) for one in (solves if check else todo)}
     return outcome_of(before, before if check else survey(), solves, answers)

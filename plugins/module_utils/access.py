@@ -15,6 +15,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import auth_for
 
 # What fetching an installer may take in all, over a slow line: for the limits of who waits for it.
 FETCH_SECONDS = 3600
@@ -24,7 +25,8 @@ FETCH_SECONDS = 3600
 class Access:
     """`proxies` is {http, https}; without any, the environment's count. `ca` is trusted beside the system's own.
 
-    `auth` is {username, password}, {token} or {netrc: FILE}, sent to URLs below `auth_base` and to no other.
+    `auth` is {username, password}, {token} or {netrc: FILE}, sent to URLs below `auth_base` and to no other; `hosts` is
+    {HOST or HOST:PORT: {username, password}, {token} or {basic}}, each sent to that host and port (host_auth.py).
     """
 
     proxies: Mapping[str, str] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Access:
     timeout: float = 60
     auth: Optional[Mapping[str, str]] = field(default=None, repr=False)
     auth_base: str = ""
+    hosts: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -41,6 +44,7 @@ class Access:
         declared: Optional[Mapping[str, Any]],
         auth: Optional[Mapping[str, Any]] = None,
         auth_base: Optional[str] = None,
+        hosts: Optional[Mapping[str, Mapping[str, str]]] = None,
     ) -> Access:
         """From what declare_access.check_access made. `auth_base` is the mirror, which may hold `{version}`."""
         declared = declared or {}
@@ -56,6 +60,7 @@ class Access:
             timeout=float(declared.get("timeout", 60)),
             auth=_checked(auth) if auth else None,
             auth_base=base.rpartition("/")[0] + "/" if "{" in (auth_base or "") else base.rstrip("/") + "/",
+            hosts=dict(hosts or {}),
         )
 
     def open(self, url: str, headers: Mapping[str, str]) -> Any:
@@ -71,16 +76,11 @@ class Access:
         return self._opener().open(request, timeout=self.timeout)
 
     def authorization(self, url: str) -> Optional[str]:
-        """The header for this URL; None for every place that is not below the base."""
-        if not self.auth or not self.auth_base or not _below(url, self.auth_base):
-            return None
-        if self.auth.get("token"):
-            return "Bearer " + self.auth["token"]
-        if self.auth.get("basic"):
-            return "Basic " + self.auth["basic"]
-        if self.auth.get("netrc"):
-            return _basic(_from_netrc(self.auth["netrc"], urlsplit(url).hostname or ""))
-        return _basic("%s:%s" % (self.auth["username"], self.auth["password"]))
+        """The header for this URL; None for every place that is neither below the base nor on one of the hosts."""
+        if self.auth and self.auth_base and _below(url, self.auth_base):
+            return _header(self.auth, url)
+        known = auth_for(url, self.hosts) if self.hosts else None
+        return _header(known, url) if known else None
 
     def proxy_for(self, url: str) -> Optional[str]:
         """The proxy that this URL is asked from, or None."""
@@ -126,7 +126,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        authorization = self.access.authorization(newurl) if following is not None else None
+        # Never from https to http, where others can read along: a host's credentials count for both.
+        weaker = urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https"
+        authorization = self.access.authorization(newurl) if following is not None and not weaker else None
         if following is not None and authorization:
             following.add_unredirected_header("Authorization", authorization)
         return following
@@ -149,6 +151,16 @@ def _below(url: str, base: str) -> bool:
 
 def _port(parts: Any) -> Optional[int]:
     return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _header(auth: Mapping[str, str], url: str) -> str:
+    if auth.get("token"):
+        return "Bearer " + auth["token"]
+    if auth.get("basic"):
+        return "Basic " + auth["basic"]
+    if auth.get("netrc"):
+        return _basic(_from_netrc(auth["netrc"], urlsplit(url).hostname or ""))
+    return _basic("%s:%s" % (auth["username"], auth["password"]))
 
 
 def _basic(user_and_password: str) -> str:

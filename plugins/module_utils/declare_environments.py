@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.declare_generations import check_generations
+from ansible_collections.condafleet.core.plugins.module_utils.declare_indexes import check_indexes, check_python
 from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
     boolean,
     list_of,
@@ -18,6 +19,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.declare_values imp
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.paths import SHEBANG_LIMIT
+from ansible_collections.condafleet.core.plugins.module_utils.spec_files import ACCEPTED, DEFAULT_PYTHON
 from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
 FRAMEWORKS = ("jax", "keras", "tensorflow", "torch")
@@ -69,6 +71,8 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         "target": check_target(values.get("target"), targets),
         "targets": targets,
         "access": check_access(values, "environments"),
+        "indexes": check_indexes("environments_indexes", values.get("indexes") or []),
+        "python": check_python("environments_python", values.get("python") or DEFAULT_PYTHON),
         "may_fail": share("environments_may_fail", values.get("may_fail", 0), "0.05"),
         "timeout": seconds("environments_timeout", values.get("timeout", 3600)),
         **check_generations(values, names),
@@ -87,24 +91,42 @@ def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Seq
     for key in entry:
         if key not in known:
             raise InputError("%s.%s" % (where, key), entry[key], "the keys " + ", ".join(known), "correct the key")
+    wanted = check_choice(entry.get("targets"), where + ".targets", sorted(targets), "environments_targets", False)
     return {
         **entry,
         "name": name,
-        "spec": check_spec(entry.get("spec"), where + ".spec", folders),
-        "targets": check_choice(
-            entry.get("targets"), where + ".targets", sorted(targets), "environments_targets", False
-        ),
+        "targets": wanted,
+        **check_specs(entry, where, wanted, folders),
+        **({"indexes": check_indexes(where + ".indexes", entry["indexes"] or [])} if "indexes" in entry else {}),
+        **({"python": check_python(where + ".python", entry["python"])} if "python" in entry else {}),
         "frameworks": check_choice(entry.get("frameworks") or [], where + ".frameworks", FRAMEWORKS, "the list", True),
         "variables": check_variables(entry.get("variables") or {}, where + ".variables"),
         "checks": check_checks(entry.get("checks") or [], where + ".checks"),
     }
 
 
+def check_specs(entry: Mapping[str, Any], where: str, targets: Sequence[str], folders: Sequence[str]) -> Dict[str, Any]:
+    """{spec, target_specs}: a spec for each target, its own or the common one. What is not given is not there."""
+    own = entry.get("target_specs")
+    if own not in (None, {}) and not isinstance(own, Mapping):
+        raise InputError(where + ".target_specs", own, "a mapping {TARGET: spec}", "correct it")
+    found: Dict[str, Any] = {}
+    for target in own or {}:
+        if target not in targets:
+            accepted = "targets of this environment: " + ", ".join(targets)
+            raise InputError(where + ".target_specs", target, accepted, "correct it, or add it to targets")
+        checked = check_spec((own or {})[target], "%s.target_specs.%s" % (where, target), folders)
+        found.setdefault("target_specs", {})[target] = checked
+    if entry.get("spec") is not None or set(found.get("target_specs", {})) != set(targets):
+        found["spec"] = check_spec(entry.get("spec"), where + ".spec", folders)
+    return found
+
+
 def check_spec(spec: Any, where: str, folders: Sequence[str]) -> Any:
     """A path made absolute, or the inline lists as they are: what stands in them is the lock's to judge."""
     if isinstance(spec, Mapping):
         return dict(spec)
-    accepted = "a path to an environment.yml or a pair of locks, or inline conda: and pip: lists"
+    accepted = "a path to " + ACCEPTED
     if not isinstance(spec, str) or not spec:
         raise InputError(where, spec, accepted, "name a spec")
     tried = [spec] if os.path.isabs(spec) else [os.path.join(folder, spec) for folder in folders if folder]

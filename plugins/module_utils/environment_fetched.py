@@ -27,7 +27,7 @@ def fetched(request: Request) -> Outcome:
     with request.lock("fetch %s" % request.name), cache.scratch_folder(request.root):
         progress = request.progress()
         cache.check_space(request.root, request.packages, "Nothing was fetched.")
-        access = Access.of(request.access)
+        access = Access.of(request.access, hosts=request.auth)
         try:
             done = cache.fetch_all(
                 request.root, request.packages, request.depot_url, request.depot_origins, progress, access

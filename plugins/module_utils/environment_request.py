@@ -35,6 +35,7 @@ class Request:
     depot_origins: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, Any] = field(default_factory=dict)
     access: Mapping[str, Any] = field(default_factory=dict)
+    auth: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     platform: str = "linux-64"
     generation: Optional[str] = None
     why: str = SWITCH

@@ -88,6 +88,13 @@ options:
       - Without it, and while a process uses what stands there, the task fails and nothing is changed.
     type: bool
     default: false
+  damaged:
+    description:
+      - Generations that are not taken, though their metadata is as their receipts say. A plan names those in which a
+        file differs from its sha256; a new one is built instead.
+    type: list
+    elements: str
+    default: []
   depot_url:
     description: The depot to fetch from.
     type: str
@@ -106,6 +113,15 @@ options:
         C(pip.conf) gets proxy and certificates when it is built; they are no part of what it is.
     type: dict
     default: {}
+  auth_variable:
+    description:
+      - The variable with what private channels and indexes ask for, C({HOST: {username, password}}) or
+        C({HOST: {token}}), for O(state=fetched). Only its name stands in a task.
+      - The action hands a node the credentials of those hosts that the lock's packages come from, and none for a depot.
+    type: str
+  auth:
+    description: Credentials by host and port. Filled by the action from O(auth_variable), never in a task's options.
+    type: dict
   platform:
     description: The target's platform.
     type: str
@@ -234,10 +250,13 @@ ARGUMENTS = {
     "why": {"type": "str", "choices": ["switch", "rollback"], "default": "switch"},
     "run": {"type": "str"},
     "adopt": {"type": "bool", "default": False},
+    "damaged": {"type": "list", "elements": "str", "default": []},
     "depot_url": {"type": "str"},
     "depot_origins": {"type": "dict", "default": {}},
     "tools": {"type": "dict", "default": {}},
     "access": {"type": "dict", "default": {}},
+    "auth": {"type": "dict", "no_log": True},
+    "auth_variable": {"type": "str", "no_log": False},
     "platform": {"type": "str", "choices": ["linux-64", "linux-aarch64"], "default": "linux-64"},
     "cuda": {"type": "bool", "default": False},
     "frameworks": {
@@ -258,10 +277,11 @@ ARGUMENTS = {
 
 def request_of(params, check):
     same = ("name", "prefix", "root", "target", "digest", "frameworks", "checks", "cuda", "depot_url", "depot_origins", "tools")
-    same += ("access", "platform", "generation", "why", "run", "adopt", "job", "lock_timeout", "smoke_timeout")
+    same += ("access", "platform", "generation", "why", "run", "adopt", "damaged", "job", "lock_timeout", "smoke_timeout")
     return Request(
         **{key: params[key] for key in same},
         packages=[Package.from_dict(package) for package in params["packages"]],
+        auth=params["auth"] or {},
         variables={key: str(value) for key, value in params["variables"].items()},
         version=params["condafleet_version"],
         check=check,

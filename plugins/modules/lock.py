@@ -55,6 +55,21 @@ options:
     description: How channels, indexes and the depot are reached, C({proxies, ca}); C(ca) is the text of a PEM file.
     type: dict
     default: {}
+  auth_variable:
+    description:
+      - The variable with what private channels and indexes ask for, C({HOST: {username, password}}) or
+        C({HOST: {token}}). Only its name stands in a task; what it holds reaches no lock, no message and no command line.
+    type: str
+  indexes:
+    description:
+      - Python indexes that wheels are looked for in before the default one, for environments that declare none.
+        A project is taken from the first index that has it, whatever versions later ones have.
+    type: list
+    elements: str
+    default: []
+  python:
+    description: The conda python for specs that name none, such as a requirements.txt. V(>=3.10,<3.14) unless set.
+    type: str
   update:
     description: Solve again though nothing changed, either everything (V(true)) or the environments in a list of names.
     type: raw

@@ -49,8 +49,8 @@ def lock_all(
     """Each environment for each of its targets. `environments` are entries of environments_list.
 
     `update` solves again what it names, or everything; `upgrade` names packages to move, all others stay.
-    Relative specs are looked for in `spec_folders`, in order. `auth` is {HOST: {username, password}} or {HOST: {token}},
-    for private channels and indexes; it reaches no lock.
+    Relative specs are looked for in `spec_folders`, in order. `auth` is {HOST: {username, password}} or
+    {HOST: {token}}, for private channels and indexes; it reaches no lock.
     `packages` is the difference to the lock that was there before. Raises LockError; then nothing was written.
     """
     depot = depot if depot and depot.get("url") else None

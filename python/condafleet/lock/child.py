@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
 from condafleet.errors import LockError
+from condafleet.lock.credentials import credential_files, url_of
 from condafleet.lock.reaching import access_environment
 
 
@@ -19,10 +20,28 @@ def run_child(
 ) -> dict[str, Any]:
     """The child's answer. Raises LockError with the child's own message, or when `timeout` seconds have passed.
 
-    The request's `access` ({proxies, ca}) becomes the child's environment, which all that it uses reads alike.
+    The request's `access` ({proxies, ca}) becomes the child's environment, which all that it uses reads alike; its
+    `auth` ({HOST: credentials}) reaches it by standard input, and what it starts by files that end with it.
     """
-    with access_environment(request.get("access") or {}) as reaching:
-        return _run(request, {**_environment(), **reaching}, timeout, progress)
+    channels, indexes = places_of(request)
+    with (
+        access_environment(request.get("access") or {}) as reaching,
+        credential_files(request.get("auth") or {}, channels, indexes) as files,
+    ):
+        return _run(request, {**_environment(), **reaching, **files}, timeout, progress)
+
+
+def places_of(request: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The channels and the indexes that a request reads; a depot's are none that ask for credentials."""
+    if request.get("depot"):
+        return [], []
+    channels: list[str] = []
+    indexes: list[str] = []
+    for solve in request.get("solves") or []:
+        channels += solve.get("channels") or []
+        channels += [entry.split("#")[0] for entry in solve.get("spec", {}).get("explicit", [])]
+        indexes += solve.get("indexes") or []
+    return [url_of(channel) for channel in channels], indexes
 
 
 def _run(

@@ -1,6 +1,7 @@
 """Solve the conda part with py-rattler. Runs in the child process only (see __main__)."""
 
 import datetime
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +22,14 @@ from rattler import (
     solve,
 )
 from rattler.exceptions import SolverError
+from rattler.networking import AuthenticationMiddleware, Client
 
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
 from condafleet.errors import LockError
+from condafleet.lock.credentials import FOR_CONDA, refusal
+from condafleet.lock.explicit import look_up
 from condafleet.lock.sources import Sources
 
 # Kernel and CPU are no part of a target: what the oldest supported enterprise Linux has is assumed.
@@ -53,18 +58,16 @@ async def solve_conda(
     timeout: float,
     held: Sequence[Package] = (),
     exact: Mapping[str, str] | None = None,
+    hosts: Hosts | None = None,
 ) -> list[dict[str, Any]]:
     """The records of the solution, sorted by name: the solver's own order differs from run to run.
 
-    `held` are packages to prefer, as far as the channels still have them; `exact` are versions to insist on.
+    `held` are packages to prefer, as far as the channels still have them; `exact` are versions to insist on, `hosts`
+    the credentials for channels, which py-rattler reads from a file of its own.
     """
     platforms = [Subdir(definition["platform"]), Subdir("noarch")]
     channels = [Channel(channel) for channel in sources.channels]
-    cache = Path(platformdirs.user_cache_dir("condafleet")) / "repodata"
-    cache.mkdir(parents=True, exist_ok=True)
-    # A depot is near, and may be built again at the same place: never trust what was read earlier.
-    config = SourceConfig(cache_action="no-cache") if sources.depot_url else SourceConfig()
-    gateway = Gateway(cache_dir=cache, default_config=config)
+    gateway = gateway_to(sources)
     try:
         records = await solve(
             channels,
@@ -85,12 +88,34 @@ async def solve_conda(
             "Next: loosen the spec, add a channel, or change the target. Nothing was written."
         ) from error
     except Exception as error:
+        refused = refusal(str(error), hosts or {})
+        if refused:
+            raise refused from error
         raise LockError(
             f"environments_list: {environment}: the channels of the conda part can't be read for target {target!r}: "
             f"{without_secrets(str(error))}. Accepted: channels that can be reached. Next: correct the channels, or "
             "declare a depot. Nothing was written."
         ) from error
-    return sorted((_plain(record, sources) for record in records), key=lambda record: record["name"])
+    return sorted((as_plain(record, sources) for record in records), key=lambda record: record["name"])
+
+
+async def list_conda(
+    environment: str, target: str, definition: dict[str, str], entries: Sequence[str], sources: Sources, hosts: Hosts
+) -> list[dict[str, Any]]:
+    """The records of an explicit list, sorted by name."""
+    found = await look_up(environment, target, definition["platform"], entries, sources, gateway_to(sources), hosts)
+    return sorted((as_plain(record, sources) for record in found), key=lambda record: record["name"])
+
+
+def gateway_to(sources: Sources) -> Gateway:
+    """What reads channels, with this user's cache, and the credentials that the parent has put into a file."""
+    cache = Path(platformdirs.user_cache_dir("condafleet")) / "repodata"
+    cache.mkdir(parents=True, exist_ok=True)
+    # A depot is near, and may be built again at the same place: never trust what was read earlier.
+    config = SourceConfig(cache_action="no-cache") if sources.depot_url else SourceConfig()
+    if FOR_CONDA not in os.environ:
+        return Gateway(cache_dir=cache, default_config=config)
+    return Gateway(cache_dir=cache, default_config=config, client=Client([AuthenticationMiddleware()]))
 
 
 async def _still_offered(
@@ -132,7 +157,8 @@ def match_spec(environment: str, text: str, *, in_depot: bool) -> MatchSpec:
         ) from error
 
 
-def _plain(record: RepoDataRecord, sources: Sources) -> dict[str, Any]:
+def as_plain(record: RepoDataRecord, sources: Sources) -> dict[str, Any]:
+    """A record as it goes into a lock."""
     name = record.name.normalized
     if not record.sha256 or not record.md5:
         raise LockError(

@@ -3,18 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
+from condafleet.lock import foreign
 from condafleet.lock import sources as places
 from condafleet.lock.builds import check_cuda
-from condafleet.lock.conda import older_in_conda, solve_conda
+from condafleet.lock.conda import list_conda, older_in_conda, solve_conda
 from condafleet.lock.files import LockPair, make_pair, read_pair, write_pair
 from condafleet.lock.held import solve_holding
 from condafleet.lock.wheels import older_on_index, solve_wheels
 
 Say = Callable[[str], None]
+Solution = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
 
 
 def lock_environment(
@@ -25,6 +29,8 @@ def lock_environment(
     definition: Mapping[str, str],
     channels: Sequence[str],
     depot: Mapping[str, Any] | None = None,
+    indexes: Sequence[str] = (),
+    hosts: Hosts | None = None,
     inputs: Mapping[str, Any],
     former: lockfile.Lock | None = None,
     upgrade: Sequence[str] = (),
@@ -33,35 +39,31 @@ def lock_environment(
 ) -> LockPair:
     """Solve one environment for one target. `spec` is what lockspec.normalise() returns. Writes nothing.
 
-    What `former` holds is kept as far as it fits, but for the packages to `upgrade`.
+    What `former` holds is kept as far as it fits, but for the packages to `upgrade`. `hosts` are the credentials.
     """
     started = time.monotonic()
     definition = dict(definition)
     if depot and depot.get("url"):
         chosen = places.read_depot(str(depot["url"]), depot.get("sha256"), definition["platform"])
     else:
-        chosen = places.upstream(list(channels))
-    say(f"{name} for {target}: solving {len(spec['conda'])} conda specs")
+        chosen = places.upstream(list(channels), list(indexes))
     before = former.packages if former else ()
-
-    def conda(held: Sequence[lockfile.Package], exact: Mapping[str, str]) -> list[dict[str, Any]]:
-        return asyncio.run(
-            solve_conda(name, target, definition, spec["conda"], chosen, timeout, held=held, exact=exact)
-        )
-
-    def pip(held: Sequence[lockfile.Package], exact: Mapping[str, str]) -> list[dict[str, Any]]:
-        return solve_wheels(name, target, definition, spec["pip"], records, chosen, timeout, held=held, exact=exact)
-
-    records = solve_holding(conda, "conda", before, upgrade, older_in_conda)
+    question = Question(name, target, definition, spec, chosen, timeout, before, tuple(upgrade), hosts or {}, say)
     wheels: Sequence[Mapping[str, Any]] = []
-    if spec["pip"]:
-        say(f"{name} for {target}: {len(records)} conda packages; solving {len(spec['pip'])} requirements as wheels")
-        wheels = solve_holding(pip, "pip", before, upgrade, older_on_index)
+    if "explicit" in spec:
+        say(f"{name} for {target}: looking up {len(spec['explicit'])} conda packages")
+        records: Sequence[Mapping[str, Any]] = asyncio.run(
+            list_conda(name, target, definition, spec["explicit"], chosen, question.hosts)
+        )
+    elif "pylock" in spec:
+        records, wheels = as_locked_elsewhere(question)
+    else:
+        records, wheels = solved(question)
     pair = make_pair(
         environment=name,
         target=target,
         platform=definition["platform"],
-        channels=[chosen.canonical(channel) for channel in chosen.channels],
+        channels=channels_of(records) if "explicit" in spec else [chosen.canonical(one) for one in chosen.channels],
         inputs=inputs,
         variables=spec["variables"],
         records=records,
@@ -73,12 +75,68 @@ def lock_environment(
     return pair
 
 
+def channels_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The channels that records come from, by their URLs."""
+    return sorted({str(record["url"]).rsplit("/", 2)[0] for record in records})
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one solve is about."""
+
+    name: str
+    target: str
+    definition: dict[str, str]
+    spec: Mapping[str, Any]
+    sources: places.Sources
+    timeout: float
+    before: Sequence[lockfile.Package]
+    upgrade: Sequence[str]
+    hosts: Hosts
+    say: Say
+
+
+def solved(asked: Question, specs: Sequence[str] = (), agreeing: Mapping[str, str] | None = None) -> Solution:
+    """Conda's part, then the wheels on top. `specs` are asked for too, `agreeing` are versions to insist on."""
+    spec = asked.spec
+    asked.say(f"{asked.name} for {asked.target}: solving {len(spec['conda'])} conda specs")
+    common = (asked.name, asked.target, asked.definition)
+
+    def conda(held: Sequence[lockfile.Package], exact: Mapping[str, str]) -> list[dict[str, Any]]:
+        every, fixed = [*spec["conda"], *specs], {**(agreeing or {}), **exact}
+        return asyncio.run(
+            solve_conda(*common, every, asked.sources, asked.timeout, held=held, exact=fixed, hosts=asked.hosts)
+        )
+
+    def pip(held: Sequence[lockfile.Package], exact: Mapping[str, str]) -> list[dict[str, Any]]:
+        return solve_wheels(
+            *common, spec, records, asked.sources, asked.timeout, held=held, exact=exact, hosts=asked.hosts
+        )
+
+    records = solve_holding(conda, "conda", asked.before, asked.upgrade, older_in_conda)
+    if not spec["pip"]:
+        return records, []
+    asked.say(
+        f"{asked.name} for {asked.target}: {len(records)} conda packages; "
+        f"solving {len(spec['pip'])} requirements as wheels"
+    )
+    return records, solve_holding(pip, "pip", asked.before, asked.upgrade, older_on_index)
+
+
+def as_locked_elsewhere(asked: Question) -> Solution:
+    """A pylock.toml of another tool: conda brings a python that it has wheels for, and it says what the wheels are."""
+    common = (asked.name, asked.target, asked.spec["pylock"], asked.definition)
+    specs, agreeing = foreign.python_specs(*common)
+    records, _ = solved(asked, specs, agreeing)
+    return records, foreign.wheels_of(*common, records, asked.sources)
+
+
 def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     """Solve whatever a request names, then write: nothing is written before the last solve has succeeded.
 
     With `write` false nothing is written at all. A pair that came out as it was stays untouched.
     """
-    solved = [
+    pairs = [
         (
             lock_environment(
                 name=solve["environment"],
@@ -87,6 +145,8 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
                 definition=solve["definition"],
                 channels=solve["channels"],
                 depot=request.get("depot"),
+                indexes=solve.get("indexes", ()),
+                hosts=request.get("auth"),
                 inputs=solve["inputs"],
                 former=read_pair(Path(solve["conda_lock"]), Path(solve["pylock"])) if solve.get("hold") else None,
                 upgrade=solve.get("upgrade", ()),
@@ -97,7 +157,7 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         )
         for solve in request["solves"]
     ]
-    for pair, solve in solved if request.get("write", True) else []:
+    for pair, solve in pairs if request.get("write", True) else []:
         write_pair(pair, Path(solve["conda_lock"]), Path(solve["pylock"]))
     return {
         "schema_version": 1,
@@ -109,6 +169,6 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
                 "packages": [package.to_dict() for package in pair.lock.packages],
                 "variables": pair.lock.variables,
             }
-            for pair, _ in solved
+            for pair, _ in pairs
         ],
     }

@@ -17,10 +17,12 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Sources:
-    """`index` is None where the Python index is uv's own default; `files` is what a depot's manifest lists."""
+    """`index` is None where the Python index is uv's own default, beside which `indexes` are asked, each before the
+    next; `files` is what a depot's manifest lists."""
 
     channels: list[str]
     index: str | None = None
+    indexes: list[str] = field(default_factory=list)
     depot_url: str | None = None
     origins: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -28,7 +30,9 @@ class Sources:
     def canonical(self, url: str) -> str:
         """The URL that stays in the lock: the same wherever a depot lies, and without any secret."""
         if self.depot_url is None:
-            return str(without_login(url) if url.endswith(".whl") else without_secrets(url))
+            # A query is a signature that runs out, or a secret, and nothing that a lock can hold.
+            plain = url.split("#", 1)[0].split("?", 1)[0]
+            return str(without_login(plain) if plain.endswith(".whl") else without_secrets(plain))
         relative = self._relative(url)
         for prefix, path in sorted(self.origins.items(), key=lambda item: -len(item[1])):
             if relative.startswith(path):
@@ -53,6 +57,14 @@ class Sources:
         size = listed.get("size")
         return int(size) if size is not None else None
 
+    def holding(self, sha256: str) -> tuple[str, int | None] | None:
+        """URL and size of the depot's file with this sha256, whatever it is called there; None where it has none."""
+        path = next((path for path, listed in sorted(self.files.items()) if listed.get("sha256") == sha256), None)
+        if path is None:
+            return None
+        url = f"{self.depot_url}/{path}"
+        return url, self.size_of(url, sha256)
+
     def _relative(self, url: str) -> str:
         base = _plain(f"{self.depot_url}/")
         place = _plain(url)
@@ -64,8 +76,8 @@ class Sources:
         return place.removeprefix(base)
 
 
-def upstream(channels: list[str]) -> Sources:
-    return Sources(channels=channels)
+def upstream(channels: list[str], indexes: list[str] | None = None) -> Sources:
+    return Sources(channels=channels, indexes=list(indexes or []))
 
 
 def read_depot(url: str, sha256: str | None, platform: str) -> Sources:

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from packaging.tags import compatible_tags, cpython_tags
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
+from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login
 from ansible_collections.condafleet.core.plugins.module_utils.projects import project_of
 from condafleet.errors import LockError
+from condafleet.lock.credentials import FOR_PIP, refusal
+from condafleet.lock.indexes import index_options
 from condafleet.lock.sources import Sources
+from condafleet.lock.tags import MACHINES, best_wheel, glibc_minor
 
-_MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 # PyTorch's own indexes as uv names them, by the CUDA version that they are built with.
 _TORCH_BACKENDS = ("11.8", "12.1", "12.4", "12.6", "12.8", "12.9", "13.0", "13.2")
 HELD = "pylock.toml"  # no other name is taken
@@ -34,16 +36,18 @@ def solve_wheels(
     environment: str,
     target: str,
     definition: Mapping[str, str],
-    requirements: Sequence[str],
+    spec: Mapping[str, Any],
     records: Sequence[Mapping[str, Any]],
     sources: Sources,
     timeout: float,
     held: Sequence[Package] = (),
     exact: Mapping[str, str] | None = None,
+    hosts: Hosts | None = None,
 ) -> list[dict[str, Any]]:
     """One wheel for each project that conda does not provide: `{name, version, url, sha256, size}`, by name.
 
-    `held` are wheels whose versions are preferred, `exact` are versions to insist on.
+    `spec` has what is asked for (`pip`), its `constraints` and the `hashes` that wheels must have. `held` are wheels
+    whose versions are preferred, `exact` are versions to insist on, `hosts` the credentials for indexes.
     """
     python = next((record["version"] for record in records if record["name"] == "python"), None)
     if python is None:
@@ -54,17 +58,17 @@ def solve_wheels(
     with tempfile.TemporaryDirectory(prefix="condafleet-lock-") as scratch:
         folder = Path(scratch)
         provided = write_stubs(records, folder / "stubs")
-        (folder / "requirements.in").write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+        (folder / "requirements.in").write_text("".join(f"{line}\n" for line in spec["pip"]), encoding="utf-8")
         limits = {name: f"{name} @ {path.as_uri()}" for name, path in provided.items()}
         limits = {**{name: f"{name}=={version}" for name, version in (exact or {}).items()}, **limits}
         (folder / "constraints.txt").write_text(
-            "".join(f"{limits[name]}\n" for name in sorted(limits)), encoding="utf-8"
+            "".join(f"{line}\n" for line in (*sorted(limits.values()), *spec.get("constraints", ()))), encoding="utf-8"
         )
         if held:
             write_held(held, folder / HELD)
         try:
             done = subprocess.run(
-                uv_command(folder, definition, python, sources),
+                uv_command(folder, definition, python, sources, hosts or {}),
                 env=uv_environment(os.environ, sources),
                 cwd=folder,
                 capture_output=True,
@@ -78,6 +82,9 @@ def solve_wheels(
                 f"{timeout:.0f} s. Next: try again, or give a longer limit. Nothing was written."
             ) from error
     if done.returncode != 0:
+        refused = refusal(done.stderr, hosts or {})
+        if refused:
+            raise refused
         raise LockError(
             f"environments_list: {environment}: the pip part can't be solved for target {target!r} with python {python}"
             f"{_conda_gives(provided, done.stderr)}:\n{_explanation(done.stderr)}\nNext: loosen the requirement, or "
@@ -92,13 +99,13 @@ def solve_wheels(
     found = tomllib.loads(done.stdout).get("packages", [])
     conda_names = set(provided)
     return [
-        _one_wheel(environment, entry, definition, python, sources)
+        _one_wheel(environment, entry, definition, python, sources, spec.get("hashes"))
         for entry in sorted(found, key=lambda entry: str(entry["name"]))
         if canonicalize_name(entry["name"]) not in conda_names
     ]
 
 
-def uv_command(folder: Path, definition: Mapping[str, str], python: str, sources: Sources) -> list[str]:
+def uv_command(folder: Path, definition: Mapping[str, str], python: str, sources: Sources, hosts: Hosts) -> list[str]:
     """The call of uv: wheels only, and only from where the declaration says."""
     command = [
         find_uv_bin(),
@@ -118,15 +125,14 @@ def uv_command(folder: Path, definition: Mapping[str, str], python: str, sources
         f"--python-version={python}",
         f"--python-platform={uv_platform(definition)}",
     ]
-    if sources.index is None:
-        return [*command, f"--torch-backend={torch_backend(definition.get('cuda'))}"]
-    # A depot may be built again at the same place, and is near: nothing read earlier is trusted.
-    return [*command, f"--default-index={sources.index}", "--no-cache"]
+    return [*command, *index_options(sources, torch_backend(definition.get("cuda")), hosts)]
 
 
 def uv_environment(environ: Mapping[str, str], sources: Sources) -> dict[str, str]:
     """The caller's environment, without whatever could add sources to a depot's or change the answer."""
     kept = {k: v for k, v in environ.items() if not k.startswith(("PIP_", "UV_")) and k != "VIRTUAL_ENV"}
+    if FOR_PIP in environ:
+        kept[FOR_PIP] = environ[FOR_PIP]
     if sources.index is None:
         allowed = (
             "UV_CACHE_DIR",
@@ -143,13 +149,13 @@ def uv_environment(environ: Mapping[str, str], sources: Sources) -> dict[str, st
 
 def uv_platform(definition: Mapping[str, str]) -> str:
     """uv's name for the newest platform that the target's glibc satisfies."""
-    machine = _MACHINES.get(definition["platform"])
-    minor = _glibc_minor(definition)
+    machine = MACHINES.get(definition["platform"])
+    minor = glibc_minor(definition)
     fitting = [known for known in _UV_PLATFORM_GLIBC if known <= minor]
     if machine is None or not fitting:
         raise LockError(
             f"environments_targets: platform {definition['platform']!r} with glibc {definition.get('glibc')!r} has no "
-            f"wheels. Accepted: {', '.join(_MACHINES)} with glibc 2.17 or newer. Next: correct the target."
+            f"wheels. Accepted: {', '.join(MACHINES)} with glibc 2.17 or newer. Next: correct the target."
         )
     return f"{machine}-manylinux_2_{fitting[-1]}"
 
@@ -211,53 +217,45 @@ def write_stubs(records: Iterable[Mapping[str, Any]], folder: Path) -> dict[str,
 
 
 def _one_wheel(
-    environment: str, entry: Mapping[str, Any], definition: Mapping[str, str], python: str, sources: Sources
+    environment: str,
+    entry: Mapping[str, Any],
+    definition: Mapping[str, str],
+    python: str,
+    sources: Sources,
+    hashes: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, Any]:
-    ranks = {tag: rank for rank, tag in enumerate(_tags(definition, python))}
-    best: tuple[int, Mapping[str, Any]] | None = None
-    for wheel in entry.get("wheels", []):
-        tags = parse_wheel_filename(_filename(wheel))[3]
-        rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
-        if rank is not None and (best is None or rank < best[0]):
-            best = rank, wheel
-    if best is None:
+    name = str(canonicalize_name(entry["name"]))
+    offered = entry.get("wheels", [])
+    if hashes:
+        # As pip does it: as soon as one requirement has hashes, all wheels need theirs.
+        offered = [wheel for wheel in offered if wheel["hashes"]["sha256"] in hashes.get(name, ())]
+        if not offered:
+            given = (
+                f"none of its wheels has a sha256 of the {len(hashes[name])} given"
+                if name in hashes
+                else "none is given"
+            )
+            raise LockError(
+                f"environments_list: {environment}: pip: --hash: {name} {entry.get('version')}: {given}. Accepted: "
+                "hashes for every project, dependencies too, as soon as one has any. Next: write the requirements "
+                "again with hashes for all, as `pip-compile --generate-hashes` does, and see why they differ. Nothing "
+                "was written."
+            )
+    wheel = best_wheel(offered, definition, python)
+    if wheel is None:
         raise LockError(
             f"environments_list: {environment}: pip: {entry['name']} {entry.get('version')} has no wheel for the "
             f"target ({uv_platform(definition)}, python {python}). Accepted: wheels only. Next: choose another version."
         )
-    wheel = best[1]
     place = wheel["url"] if "url" in wheel else Path(wheel["path"]).resolve().as_uri()
     sha256 = wheel["hashes"]["sha256"]
     return {
-        "name": str(canonicalize_name(entry["name"])),
+        "name": name,
         "version": str(entry["version"]),
         "url": sources.canonical(place),
         "sha256": sha256,
         "size": sources.size_of(place, sha256) if sources.depot_url else wheel.get("size"),
     }
-
-
-def _tags(definition: Mapping[str, str], python: str) -> list[Any]:
-    machine = _MACHINES[definition["platform"]]
-    version = Version(python).release[:2]
-    legacy = {17: "2014", 12: "2010", 5: "1"}
-    platforms = []
-    for minor in range(_glibc_minor(definition), 4, -1):
-        platforms.append(f"manylinux_2_{minor}_{machine}")
-        if minor in legacy:
-            platforms.append(f"manylinux{legacy[minor]}_{machine}")
-    platforms.append(f"linux_{machine}")
-    interpreter = f"cp{version[0]}{version[1]}"
-    return [*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)]
-
-
-def _glibc_minor(definition: Mapping[str, str]) -> int:
-    return int(Version(definition.get("glibc") or "2.17").minor)
-
-
-def _filename(wheel: Mapping[str, Any]) -> str:
-    name = str(wheel.get("name") or wheel.get("url") or wheel["path"]).rsplit("/", 1)[-1]
-    return name.replace("%2B", "+").replace("%2b", "+").replace("%21", "!")
 
 
 def _conda_gives(provided: Mapping[str, Path], said: str) -> str:

@@ -140,23 +140,15 @@ def test_the_targets_cuda_is_there_though_this_machine_has_none(made, declared, 
     assert names(state) == ["conda needs-cuda 1.0"]
 
 
-def test_a_channels_token_stays_out_of_lock_and_message(made, declared, targets, tmp_path, served):
-    made.write()
-    shutil.copytree(made.root / "channel", tmp_path / "web" / "t" / "tk-secret" / "c")
-    channel = served(tmp_path / "web").replace("//", "//user:pw@") + "/t/tk-secret/c"
-    declared["spec"] = {"conda": ["zlib"]}
-    (state,) = lock_all([declared], targets, tmp_path / "locks", channels=[channel])
-    assert names(state) == ["conda zlib 1.3.1"]
-    written = b"".join(texts(state))
-    assert b"tk-secret" not in written
-    assert b"user:pw" not in written
-    (kept,) = lock_all([declared], targets, tmp_path / "locks", channels=[channel.replace("secret", "other")])
-    assert kept.state == "reused"
-    declared["spec"] = {"conda": ["no-such-thing"]}
-    with pytest.raises(LockError, match="no-such-thing") as caught:
-        lock_all([declared], targets, tmp_path / "locks", channels=[channel])
+@pytest.mark.parametrize("place", ["user:pw@h.invalid/c", "h.invalid/t/tk-secret/c"])
+def test_a_login_in_a_channels_url_is_refused_and_not_repeated(declared, targets, tmp_path, place):
+    with pytest.raises(
+        LockError, match=r"Next: take it out, and give it in environments_auth as \{h\.invalid: "
+    ) as caught:
+        lock_all([declared], targets, tmp_path / "locks", channels=[f"https://{place}"])
+    assert "pw" not in caught.value.message.replace("password", "")
     assert "tk-secret" not in caught.value.message
-    assert "user:pw" not in caught.value.message
+    assert not (tmp_path / "locks").exists()
 
 
 def test_a_pair_is_written_whole_or_not_at_all(made, declared, targets, tmp_path):

@@ -101,16 +101,25 @@ def test_platform_is_the_newest_that_the_glibc_satisfies(definition, platform):
 
 
 def test_with_a_depot_uv_is_given_its_index_and_no_other():
-    command = wheels.uv_command(Path("/s"), CPU, "3.11.9", DEPOT)
+    command = wheels.uv_command(Path("/s"), CPU, "3.11.9", DEPOT, {})
     assert "--default-index=file:///d/simple" in command
     assert "--only-binary=:all:" in command
     assert not [word for word in command if word.startswith("--torch-backend")]
 
 
 def test_upstream_uv_keeps_its_default_index_and_chooses_torch_by_target():
-    command = wheels.uv_command(Path("/s"), {**CPU, "cuda": "12.6"}, "3.11.9", Sources(channels=["conda-forge"]))
+    command = wheels.uv_command(Path("/s"), {**CPU, "cuda": "12.6"}, "3.11.9", Sources(channels=["conda-forge"]), {})
     assert "--torch-backend=cu126" in command
-    assert not [word for word in command if "index" in word]
+    assert [word for word in command if "index" in word] == ["--index-strategy=first-index"]
+
+
+def test_declared_indexes_come_first_and_one_that_has_pytorch_is_where_it_comes_from(tmp_path):
+    (tmp_path / "with" / "torch").mkdir(parents=True)
+    without, having = (tmp_path / "without").as_uri(), (tmp_path / "with").as_uri()
+    command = wheels.uv_command(Path("/s"), CPU, "3.11.9", Sources(channels=[], indexes=[without]), {})
+    assert command[-3:] == [f"--index={without}", "--index-strategy=first-index", "--torch-backend=cpu"]
+    command = wheels.uv_command(Path("/s"), CPU, "3.11.9", Sources(channels=[], indexes=[without, having]), {})
+    assert command[-3:] == [f"--index={without}", f"--index={having}", "--index-strategy=first-index"]
 
 
 def test_nothing_of_the_callers_settings_reaches_a_depots_solve():
