@@ -21,6 +21,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import host_of
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, package_lines
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.programs import ProgramError, tail
@@ -151,6 +153,11 @@ def waits_for_its_test(path: str, digest: str = "") -> bool:
         return False
 
 
+def source_of(package: Package) -> Dict[str, Any]:
+    """Where a wheel came from, which nothing in the environment tells; of a conda package its record does."""
+    return {"source": host_of(package.url)} if package.manager == "pip" else {}
+
+
 def receipt(request: Request, generation: str) -> Dict[str, Any]:
     """What is known once it is built; the smoke test is added by `tested`."""
     parsed = gen.parse_name(generation)
@@ -164,7 +171,7 @@ def receipt(request: Request, generation: str) -> Dict[str, Any]:
         "created": now(),
         "condafleet_version": request.version,
         "packages": [
-            {key: getattr(package, key) for key in ("manager", "name", "version", "build")}
+            {**{key: getattr(package, key) for key in ("manager", "name", "version", "build")}, **source_of(package)}
             for package in request.packages
         ],
         "smoke_test": {},

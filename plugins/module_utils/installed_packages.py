@@ -84,11 +84,18 @@ def channel_of(record: Mapping[str, Any]) -> Optional[str]:
     channel = re.sub(r"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9]+|win-[a-z0-9]+)$", "", channel.rstrip("/"))
     if "://" not in channel:
         return channel or None
-    parts = urlsplit(channel)
-    place = parts.hostname or ""
-    place += ":%d" % parts.port if parts.port else ""
     # conda's token: /t/TOKEN/
-    return "%s://%s%s" % (parts.scheme, place, re.sub(r"^/t/[^/]+", "", parts.path))
+    return (host_of(channel) or "") + re.sub(r"^/t/[^/]+", "", urlsplit(channel).path)
+
+
+def host_of(url: str) -> Optional[str]:
+    """`https://files.example.com:8443` of a URL, so without path and credentials; None where it has no host."""
+    try:
+        parts = urlsplit(url)
+        port = ":%d" % parts.port if parts.port else ""
+    except ValueError:
+        return None
+    return "%s://%s%s" % (parts.scheme, parts.hostname or "", port) if parts.scheme else None
 
 
 def licence(text: Any) -> Optional[str]:
@@ -112,7 +119,7 @@ def licence_of_metadata(metadata: str) -> Optional[str]:
     chosen = [
         value.split("::")[-1].strip()
         for value in fields.get("classifier", [])
-        if value.startswith("License ::") and value.count("::") > 1
+        if value.startswith("License ::") and value.strip() != "License :: OSI Approved"
     ]
     texts = [*fields.get("license-expression", []), " and ".join(sorted(chosen)), *fields.get("license", [])]
     return next((found for found in map(licence, texts) if found), None)

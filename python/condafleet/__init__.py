@@ -24,6 +24,7 @@ from condafleet.version import __version__
 
 if TYPE_CHECKING:
     from condafleet.api import (
+        audit,
         create_environments,
         init_shell,
         install_miniconda,
@@ -47,6 +48,7 @@ __all__ = [
     "RunError",
     "RunInterruptedError",
     "__version__",
+    "audit",
     "create_environments",
     "init_shell",
     "install_miniconda",
@@ -65,6 +67,7 @@ _HOMES = {
     "HostResult": "condafleet.results",
     **dict.fromkeys(
         (
+            "audit",
             "create_environments",
             "init_shell",
             "install_miniconda",

@@ -95,6 +95,20 @@ def uninstall(*, inventory: Inventory, purge: bool = False, **options: Unpack[Ru
     return _run("uninstall", inventory, options)
 
 
+def audit(
+    *, inventory: Inventory, environments: Sequence[str] = (), **options: Unpack[RunOptions]
+) -> FleetResult:
+    """List channel and licence of every installed package on every node; change nothing, start no conda.
+
+    Of the installation (`base`) and of each environment of condafleet, or of `environments` alone. The result's
+    `audit()` has each list of packages once, with who has it, what is from Anaconda's channels (and whether their terms
+    were accepted, in the declaration or in the installation's record), and what states no licence.
+    """
+    if environments:
+        options["extra_vars"] = {**options.get("extra_vars", {}), "condafleet_audit_environments": list(environments)}
+    return _run("audit", inventory, options)
+
+
 def lock(*, inventory: Inventory, update: Sequence[str] = (), **options: Unpack[RunOptions]) -> FleetResult:
     """Solve what is not locked yet (and the environments named in `update` again), on the controller; touch no node.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ansible_collections.condafleet.core.plugins.module_utils import report_environments, report_validation
 from ansible_collections.condafleet.core.plugins.module_utils import results as maker
+from ansible_collections.condafleet.core.plugins.module_utils.audit_report import build_audit
 from condafleet.errors import FleetError
 from condafleet.version import __version__
 
@@ -101,6 +102,14 @@ class FleetResult:
             for name, host in self.hosts.items()
         }
         return dict(maker.build_report(hosts, self.started, self.ended, __version__))
+
+    def audit(self) -> dict[str, Any]:
+        """Return the audit as data (`schema_version` 1): see condafleet.audit."""
+        hosts = {
+            name: {"status": host.status, "message": host.message, "audit": host.data.get("audit")}
+            for name, host in self.hosts.items()
+        }
+        return dict(build_audit(hosts, self.started, self.ended, __version__))
 
     def _with(self, status: Status) -> tuple[str, ...]:
         return tuple(sorted(name for name, host in self.hosts.items() if host.status == status))

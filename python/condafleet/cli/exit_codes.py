@@ -31,6 +31,8 @@ def exit_code(result: FleetResult, verb: str, *, check: bool = False) -> int:
         return NOT_VALID
     if verb == "status" and any(host.state != "ok" for host in result.hosts.values()):
         return STALE
+    if verb == "audit" and result.audit()["fleet"]["not_accepted"]:
+        return STALE
     if verb == "lock" and check and (result.changed or _unlocked(result)):
         return STALE
     return FINE

@@ -76,6 +76,14 @@ UPDATE = _option(
     None,
 )
 
+AUDITED = _option(
+    "environments",
+    Annotated[
+        list[str] | None, typer.Argument(metavar="[ENVIRONMENT]...", help="Only these; base is the installation's own.")
+    ],
+    None,
+)
+
 VERBS: dict[str, Verb] = {
     "provision": Verb(api.provision),
     "plan": Verb(api.plan, checks=False),
@@ -85,6 +93,7 @@ VERBS: dict[str, Verb] = {
     "validate": Verb(api.validate),
     "status": Verb(api.status, checks=False),
     "lock": Verb(api.lock, own=(STALE_CHECK, UPDATE), checks=False, nodes=False),
+    "audit": Verb(api.audit, own=(AUDITED,), checks=False),
     "uninstall": Verb(api.uninstall, own=(PURGE,)),
 }
 

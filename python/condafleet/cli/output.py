@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from condafleet.cli import tables
+from condafleet.cli import audit_tables, tables
 from condafleet.errors import InputError
 from condafleet.results import FleetResult
 
@@ -57,6 +57,9 @@ class Output:
             notes.update({name: tables.stand(host) for name, host in result.hosts.items() if host.status == "ok"})
         if check and verb != "lock":
             notes.update({name: tables.planned(result.hosts[name]) for name in result.changed})
+        if verb == "audit":
+            self.audit(result)
+            return
         if verb == "lock":
             self.show(tables.locks(result.locks))
             report = {"schema_version": 1, "locks": dict(result.locks)}
@@ -75,6 +78,18 @@ class Output:
         if built.row_count:
             self.show(built)
         self.show(tables.summary(report))
+
+    def audit(self, result: FleetResult) -> None:
+        """Show an audit: who has which list of packages, and what has to be looked at."""
+        found = result.audit()
+        if not result.ok:
+            notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
+            self.show(tables.hosts(result.report(), notes))
+        for table in (audit_tables.audited(found), audit_tables.findings(found), audit_tables.absent(found)):
+            if table.row_count:
+                self.show(table)
+        self.show(audit_tables.summary(found))
+        self.data(found)
 
     def show(self, what: RenderableType) -> None:
         """Show something to people."""

@@ -48,6 +48,7 @@ def test_every_verb_has_help() -> None:
         "environments",
         "validate",
         "status",
+        "audit",
         "lock",
         "uninstall",
         "report",

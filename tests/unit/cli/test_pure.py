@@ -40,6 +40,14 @@ def stored_failure() -> HostResult:
     return found
 
 
+def audited(channel: str, tos: str = "decline", **more: Any) -> HostResult:
+    rows = [["conda", "python", "3.11.7", "0", channel, "PSF-2.0"], ["pip", "namex", "0.1.0", "", None, None]]
+    one = {"generation": "e-0123456789ab-1", "target": "t", "packages": rows}
+    fields = ["manager", "name", "version", "build", "channel", "license"]
+    audit = {"environments": {"e": one}, "fields": fields, "absent": [], "accepted": [], "tos": tos, **more}
+    return HostResult("n", "ok", data={"audit": audit})
+
+
 def fleet(*hosts: HostResult, **more: Any) -> FleetResult:
     named = {f"n{number}": one for number, one in enumerate(hosts)}
     return FleetResult(named, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", **more)
@@ -63,6 +71,10 @@ def fleet(*hosts: HostResult, **more: Any) -> FleetResult:
         ("status", fleet(host(action="build")), False, 3),
         ("status", fleet(host()), False, 0),
         ("environments", fleet(host(action="build")), False, 0),
+        ("audit", fleet(audited("https://conda.anaconda.org/conda-forge")), False, 0),
+        ("audit", fleet(audited("https://repo.anaconda.com/pkgs/main")), False, 3),
+        ("audit", fleet(audited("https://repo.anaconda.com/pkgs/main", tos="accept")), False, 0),
+        ("audit", fleet(audited("https://repo.anaconda.com/pkgs/main"), host("unreachable")), False, 4),
         ("lock", fleet(host("changed")), True, 3),
         ("lock", fleet(host("changed")), False, 0),
         ("lock", fleet(host(), locks={"e": {"t": {"state": "unlocked"}}}), True, 3),
