@@ -95,9 +95,7 @@ def uninstall(*, inventory: Inventory, purge: bool = False, **options: Unpack[Ru
     return _run("uninstall", inventory, options)
 
 
-def audit(
-    *, inventory: Inventory, environments: Sequence[str] = (), **options: Unpack[RunOptions]
-) -> FleetResult:
+def audit(*, inventory: Inventory, environments: Sequence[str] = (), **options: Unpack[RunOptions]) -> FleetResult:
     """List channel and licence of every installed package on every node; change nothing, start no conda.
 
     Of the installation (`base`) and of each environment of condafleet, or of `environments` alone. The result's
@@ -109,15 +107,36 @@ def audit(
     return _run("audit", inventory, options)
 
 
-def lock(*, inventory: Inventory, update: Sequence[str] = (), **options: Unpack[RunOptions]) -> FleetResult:
-    """Solve what is not locked yet (and the environments named in `update` again), on the controller; touch no node.
+def lock(
+    *,
+    inventory: Inventory,
+    environments: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    upgrade: Sequence[str] = (),
+    update: Sequence[str] = (),
+    **options: Unpack[RunOptions],
+) -> FleetResult:
+    """Solve what is not locked yet, on the controller, for any target; touch no node.
 
-    With `check=True` nothing is written, and a host is `changed` if a lock is missing or stale.
-    The result's `locks` is {ENVIRONMENT: {TARGET: {digest, state, …}}}.
+    `environments` and `targets` leave all others out. `upgrade` names packages, of conda or wheels: each lock that
+    holds one is solved again with everything else held, so that only these change, and what they force. `update`
+    names environments to solve anew altogether.
+
+    With `check=True` nothing is written, and a host is `changed` if a lock is missing or stale; with `diff=True` too,
+    those are solved nevertheless, to say what would change. The result's `locks` is {ENVIRONMENT: {TARGET: {digest,
+    state, why: [sentence], changes: [line] or None, …}}}. Raises InputError or LockError; nothing was written then.
     """
-    if update:
-        options["extra_vars"] = {**options.get("extra_vars", {}), "environments_update": list(update)}
-    return _run("lock", inventory, options)
+    asked = {
+        "condafleet_lock_environments": environments,
+        "condafleet_lock_targets": targets,
+        "environments_upgrade": upgrade,
+        "environments_update": update,
+    }
+    for name, value in asked.items():
+        if isinstance(value, str):
+            raise InputError(f"{name.split('_')[-1]}: {value!r} is not accepted. Accepted: a list of names.")
+    given = {name: list(value) for name, value in asked.items() if value}
+    return _run("lock", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
 
 
 def _run(playbook: str, inventory: Inventory, options: RunOptions) -> FleetResult:

@@ -64,7 +64,7 @@ class Fold:
         if kind in ("runner_on_ok", "runner_on_failed", "runner_item_on_ok", "runner_item_on_failed"):
             self._take(host, result)
             if _action(data) == LOCK and isinstance(result.get("locks"), Mapping):
-                self.locks = merge(self.locks, _locks(result["locks"]))
+                self.locks = merge(_locks(result["locks"]), _solved(self.locks, result["locks"]))
 
     def _take(self, host: str, result: Mapping[str, Any]) -> None:
         for one in (result, *(item for item in result.get("results") or () if isinstance(item, Mapping))):
@@ -133,12 +133,25 @@ def _action(data: Mapping[str, Any]) -> str:
 
 def _locks(locks: Mapping[str, Any]) -> dict[str, Any]:
     """Return locks without their packages: those are in the files."""
+    left_out = ("packages", "variables", "needs")
     return {
         environment: {
-            target: {key: value for key, value in entry.items() if key not in ("packages", "variables")}
+            target: {key: value for key, value in entry.items() if key not in left_out}
             for target, entry in targets.items()
         }
         for environment, targets in locks.items()
+    }
+
+
+def _solved(known: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of locks and stays so: one host had it solved, which the next found done."""
+    return {
+        environment: {
+            target: entry
+            for target, entry in targets.items()
+            if entry.get("changes") is not None or target not in newer.get(environment, {})
+        }
+        for environment, targets in known.items()
     }
 
 

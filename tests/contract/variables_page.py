@@ -23,6 +23,8 @@ HEAD = ["| variable | default | meaning |\n", "|---|---|---|\n"]
 OF_PLAYBOOKS = {
     "condafleet_hosts": ("all", "The hosts that the playbooks work on, as a pattern."),
     "condafleet_report_path": (None, "Where the controller writes the report of a run, as JSON."),
+    "condafleet_lock_environments": ([], "The environments that the playbook `lock` works on; all where empty."),
+    "condafleet_lock_targets": ([], "The targets that the playbook `lock` works on; all where empty."),
     "condafleet_status_files": (True, "Whether `status` compares every file of the installation with its sha256."),
     "condafleet_dependants_seconds": (
         10,

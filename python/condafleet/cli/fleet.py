@@ -67,12 +67,39 @@ PURGE = _option(
     ],
     False,
 )
+LOCK_ENVIRONMENTS = _option(
+    "environments",
+    Annotated[list[str] | None, typer.Argument(metavar="[ENVIRONMENT]...", help="Only these environments.")],
+    None,
+)
+LOCK_TARGETS = _option(
+    "targets",
+    Annotated[list[str] | None, typer.Option("--target", metavar="TARGET", help="Only these. Can be repeated.")],
+    None,
+)
+UPGRADE = _option(
+    "upgrade",
+    Annotated[
+        list[str] | None,
+        typer.Option(
+            "--upgrade", metavar="PACKAGE", help="Move this package, and only what it forces. Can be repeated."
+        ),
+    ],
+    None,
+)
+LOCK_DIFF = _option(
+    "diff",
+    Annotated[bool, typer.Option("--diff", help="Say which versions change; with --check, solve to know it.")],
+    False,
+)
 STALE_CHECK = _option(
     "check", Annotated[bool, typer.Option("--check", help="Write nothing; exit status 3 if a lock is stale.")], False
 )
 UPDATE = _option(
     "update",
-    Annotated[list[str] | None, typer.Option("--update", metavar="ENVIRONMENT", help="Solve again. Can be repeated.")],
+    Annotated[
+        list[str] | None, typer.Option("--update", metavar="ENVIRONMENT", help="Solve it anew. Can be repeated.")
+    ],
     None,
 )
 
@@ -92,7 +119,12 @@ VERBS: dict[str, Verb] = {
     "environments": Verb(api.create_environments),
     "validate": Verb(api.validate),
     "status": Verb(api.status, checks=False),
-    "lock": Verb(api.lock, own=(STALE_CHECK, UPDATE), checks=False, nodes=False),
+    "lock": Verb(
+        api.lock,
+        own=(LOCK_ENVIRONMENTS, LOCK_TARGETS, UPGRADE, UPDATE, STALE_CHECK, LOCK_DIFF),
+        checks=False,
+        nodes=False,
+    ),
     "audit": Verb(api.audit, own=(AUDITED,), checks=False),
     "uninstall": Verb(api.uninstall, own=(PURGE,)),
 }
@@ -122,10 +154,11 @@ def _run(name: str, given: dict[str, Any]) -> None:
     inventory = opt.read_inventory(given.pop("inventory"))
     options = run_options(given)
     show_diff = bool(options.get("diff")) or name == "plan"
-    with Progress(output.errors, verbosity=options["verbosity"], diff=show_diff) as progress:
+    # A lock's difference is said in words at the end; Ansible's would be both lists of packages.
+    with Progress(output.errors, verbosity=options["verbosity"], diff=show_diff and name != "lock") as progress:
         result = VERBS[name].function(inventory=inventory, on_event=progress.event, **options)
     check = name == "plan" or bool(options.get("check"))
-    output.result(result, name, check=check)
+    output.result(result, name, check=check, diff=show_diff)
     raise typer.Exit(exit_code(result, name, check=check))
 
 

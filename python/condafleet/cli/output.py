@@ -49,8 +49,11 @@ class Output:
                 "Nothing was changed."
             ) from error
 
-    def result(self, result: FleetResult, verb: str, *, check: bool = False) -> None:
-        """Show the result of a run; of one that changed nothing (`check`), what it would have changed."""
+    def result(self, result: FleetResult, verb: str, *, check: bool = False, diff: bool = False) -> None:
+        """Show the result of a run; of one that changed nothing (`check`), what it would have changed.
+
+        With `diff`, what changes in locks is shown line by line.
+        """
         report = result.report()
         notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
         if verb == "status":
@@ -62,6 +65,8 @@ class Output:
             return
         if verb == "lock":
             self.show(tables.locks(result.locks))
+            for line in tables.lock_changes(result.locks) if diff else []:
+                self.show(line)
             report = {"schema_version": 1, "locks": dict(result.locks)}
             if not result.ok:
                 self.show(tables.hosts(result.report(), notes))

@@ -97,12 +97,34 @@ def dependants(report: Mapping[str, Any]) -> Table:
 
 
 def locks(found: Mapping[str, Any]) -> Table:
-    """Return the table of locks."""
-    table = _table("environment", "target", "lock", "digest")
-    for environment, targets in sorted(found.items()):
-        for target, entry in sorted(targets.items()):
-            table.add_row(environment, target, str(entry.get("state", "")), str(entry.get("digest") or "")[:12])
+    """Return the table of locks: what calls for solving one, and how much came of it."""
+    table = _table("environment", "target", "lock", "digest", "why", "changes")
+    for environment, target, entry in _each_lock(found):
+        digest = str(entry.get("digest") or "")[:12]
+        table.add_row(
+            environment, target, str(entry.get("state", "")), digest, "; ".join(entry.get("why") or []), _count(entry)
+        )
     return table
+
+
+def lock_changes(found: Mapping[str, Any]) -> list[str]:
+    """Return what changes in each lock that was solved, line by line."""
+    lines = []
+    for environment, target, entry in _each_lock(found):
+        if entry.get("changes") is not None:
+            lines += ["", f"{environment} for {target}:", *(f"  {line}" for line in entry["changes"] or ["nothing"])]
+    return lines
+
+
+def _each_lock(found: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    return [(name, target, entry) for name, locks in sorted(found.items()) for target, entry in sorted(locks.items())]
+
+
+def _count(entry: Mapping[str, Any]) -> str:
+    changes = entry.get("changes")
+    if changes is None:
+        return ""
+    return f"{len(changes)} packages" if len(changes) > 1 else (changes or ["nothing"])[0]
 
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
