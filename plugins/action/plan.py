@@ -17,6 +17,8 @@ TOO_OLD = ("minimum of Python version", "SyntaxError", "requires a minimum", "fr
 # Whole files, which no report needs.
 TEXTS = ("condarc", "condarc_site")
 
+VERIFY_TIMEOUT = 3600
+
 
 class ActionModule(ActionBase):
     """One node call, then a pure function; never changes anything."""
@@ -78,6 +80,8 @@ class ActionModule(ActionBase):
                 "group": shells.get("group"),
                 "environments": [entry["name"] for entry in environments],
                 "modulepath": (args["environments"] or {}).get("modulepath"),
+                "verify": (args["environments"] or {}).get("verify") or "quick",
+                "verify_timeout": (args["environments"] or {}).get("verify_timeout") or VERIFY_TIMEOUT,
                 "adopt": (args["environments"] or {}).get("adopt") or [],
             },
             task_vars=task_vars,

@@ -21,8 +21,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
     chosen,
     finished_names,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved, recorded
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce, read
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed, not_ours
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -72,7 +73,7 @@ def check_place(request: Request, state: Optional[Mapping[str, Any]]) -> Optiona
 
     FleetError where it is not to be adopted, or can't be now.
     """
-    if not state or state["generation"]:
+    if not state or state["generation"] or is_moved({**state, "recorded": recorded_of(request, state)}):
         return None
     if not request.adopt:
         raise FleetError(not_ours(request.name, request.link(), state))
@@ -80,6 +81,10 @@ def check_place(request: Request, state: Optional[Mapping[str, Any]]) -> Optiona
     if reason:
         raise FleetError(reason)
     return next_path(request.prefix, request.root, request.name)
+
+
+def recorded_of(request: Request, state: Mapping[str, Any]) -> Optional[str]:
+    return recorded(read(request.root).get(request.name, []), state)
 
 
 def leads_to(state: Optional[Mapping[str, Any]], generation: str) -> bool:

@@ -222,9 +222,9 @@ def _to_come(
         wanted = {path: entry for path, entry in wanted.items() if entry != now}
         wanted.update(_of_installation(prefix, conda))
     for name, entry in environments.items():
-        if entry.get("action") == "build" and entry.get("generation"):
+        if entry.get("action") in ("build", "repair") and entry.get("generation"):
             wanted.setdefault("%s/%s" % (name, entry["generation"]), ["link", "the one that it is built with"])
-        if entry.get("action") in ("build", "unknown"):
+        if entry.get("action") in ("build", "repair", "unknown"):
             link = os.path.join(prefix, "envs", name)
             wanted.setdefault("%s/%s" % (name, DEFAULT), ["text", default_text(link)])
     return wanted

@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
+from ansible_collections.condafleet.core.plugins.module_utils import files, generation_history
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import find_dependants
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import observe_plain
+from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import recorded
 from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import observe_modulefiles
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
@@ -30,14 +31,19 @@ def observe(
     dependants: float = 0,
     modulepath: Optional[str] = None,
     adopt: Sequence[str] = (),
+    full_within: Optional[float] = None,
 ) -> Dict[str, Any]:
     """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
 
     `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
     seconds that a search in users' homes may take for what stands on all this. `modulepath` is the
     folder of modulefiles. What stands at the names `adopt`, and is not condafleet's, is looked at more closely.
+    With `full_within`, seconds, every file of current generations is compared with its list.
     """
-    found, generations = observe_environments(prefix, root, environments)
+    found, generations = observe_environments(prefix, root, environments, full_within)
+    histories = generation_history.read(root)
+    for name, state in found.items():
+        state["recorded"] = recorded(histories.get(name, []), state)
     for name in set(adopt).intersection(found):
         if not found[name]["generation"]:
             found[name]["plain"] = observe_plain(prefix, root, name, system_root=system_root)

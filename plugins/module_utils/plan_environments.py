@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved
+from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import in_words
 from ansible_collections.condafleet.core.plugins.module_utils.generations import next_name, usable
 from ansible_collections.condafleet.core.plugins.module_utils.post_checks import passed
 from ansible_collections.condafleet.core.plugins.module_utils.targets import as_declared, best_target, refusal
@@ -12,6 +14,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.targets import as_
 NONE = "none"
 BUILD = "build"
 SWITCH = "switch"
+REPAIR = "repair"
 BLOCKED = "blocked"
 UNKNOWN = "unknown"
 
@@ -23,8 +26,9 @@ def plan_environments(
     locks: Mapping[str, Mapping[str, Mapping[str, Any]]],
     node_target: Optional[str] = None,
 ) -> Dict[str, Dict[str, Any]]:
-    """{NAME: {target, action, generation, digest, packages, why, adopt, warnings}}.
+    """{NAME: {target, action, generation, digest, packages, why, damaged, adopt, warnings}}.
 
+    `damaged` names the environment's generations that are not what their receipts say: nothing may be made of them.
     `adopt` is the path of what was made by hand and is moved aside, or None.
 
     `observed` is conda_facts' `conda`; `locks` is {ENV: {TARGET: {digest, packages?}}}, as the lock action returns it.
@@ -56,7 +60,7 @@ def plan_environment(
         return _plan(None, BLOCKED, refusal(name, node, reasons))
     state = (observed.get("environments") or {}).get(name)
     plain = (state or {}).get("plain")
-    if state and not state.get("generation"):
+    if state and not state.get("generation") and not is_moved(state):
         # It was looked at more closely where it is to be adopted.
         if not plain:
             prefix = (observed.get("installation") or {}).get("prefix")
@@ -70,6 +74,7 @@ def plan_environment(
 
     generations = [record for record in observed.get("generations") or [] if record["environment"] == name]
     current = next((record for record in generations if state and record["name"] == state["generation"]), None)
+    damaged = sorted(record["name"] for record in generations if record.get("drifted"))
     after = lock.get("packages")
     packages = None if after is None else difference(plain["packages"] if plain else installed(current), after)
     ready = usable(generations, name, digest)
@@ -79,11 +84,12 @@ def plan_environment(
             return _plan(target, SWITCH, "its checks have changed", ready["name"], digest, difference([], []))
         return _plan(target, NONE, "it is what was declared", ready["name"], digest, difference([], []))
     if ready:
-        why = _why_adopt(plain) if plain else "%s is finished and not current" % ready["name"]
-        return _plan(target, SWITCH, why, ready["name"], digest, packages, plain)
+        why = _why_adopt(plain) if plain else _why_switch(ready, state, current, digest)
+        return _plan(target, SWITCH, why, ready["name"], digest, packages, plain, damaged)
     planned = str(next_name([record["name"] for record in generations], name, digest))
     why = _why_adopt(plain) if plain else _why_build(state, current, digest)
-    return _plan(target, BUILD, why, planned, digest, packages, plain)
+    action = REPAIR if current and current["digest12"] == digest[:12] else BUILD
+    return _plan(target, action, why, planned, digest, packages, plain, damaged)
 
 
 def not_ours(name: str, path: str, state: Mapping[str, Any]) -> str:
@@ -141,13 +147,31 @@ def package_lines(packages: Mapping[str, Any]) -> List[str]:
 def _why_build(state: Optional[Mapping[str, Any]], current: Optional[Mapping[str, Any]], digest: str) -> str:
     if not state:
         return "it is not there yet"
+    if is_moved(state):
+        return "its link was moved by hand to %s" % (state["generation"] or state["target"])
     if current is None or state["kind"] == "broken":
         return "its generation %s is gone" % state["generation"]
     if not current["finished"]:
-        return "its generation %s is unfinished" % current["name"]
+        return "its generation %s is unfinished: it has no receipt" % current["name"]
+    if current.get("broken"):
+        return "its generation %s can't be used: %s" % (current["name"], current["broken"])
     if (current["receipt"] or {}).get("digest") != digest:
         return "its lock has changed"
-    return "its generation %s has drifted from its receipt" % current["name"]
+    found = in_words(current)
+    return "its generation %s has drifted from its receipt%s" % (current["name"], ": " + found if found else "")
+
+
+def _why_switch(
+    ready: Mapping[str, Any], state: Optional[Mapping[str, Any]], current: Optional[Mapping[str, Any]], digest: str
+) -> str:
+    text = "%s is finished and not current" % ready["name"]
+    usual = not state or (
+        current is not None
+        and current["finished"]
+        and (current["receipt"] or {}).get("digest") != digest
+        and not (is_moved(state) or current.get("broken") or current.get("drifted"))
+    )
+    return text if usual else "%s: %s" % (text, _why_build(state, current, digest))
 
 
 def _why_adopt(plain: Mapping[str, Any]) -> str:
@@ -162,6 +186,7 @@ def _plan(
     digest: Optional[str] = None,
     packages: Optional[Dict[str, Any]] = None,
     plain: Optional[Mapping[str, Any]] = None,
+    damaged: Sequence[str] = (),
 ) -> Dict[str, Any]:
     return {
         "target": target,
@@ -170,6 +195,7 @@ def _plan(
         "digest": digest,
         "packages": packages,
         "why": why,
+        "damaged": list(damaged),
         "adopt": plain["path"] if plain else None,
         "warnings": list(plain["warnings"]) if plain else [],
     }

@@ -41,7 +41,7 @@ def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
         data["environments"] = {
             name: {key: entry[key] for key in ("generation", "digest", "target")}
             for name, entry in at(planned, "plan", "environments").items()
-            if entry.get("action") in ("build", "switch")
+            if entry.get("action") in ("build", "switch", "repair")
         }
     for item in trained:
         job, result = at(item, "__validation_job"), at(item, "result")

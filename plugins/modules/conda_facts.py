@@ -62,6 +62,17 @@ options:
     description: The root folder of the system whose start-up files and users are looked at, for images and chroots.
     type: path
     default: /
+  verify:
+    description:
+      - V(quick) compares the metadata of current generations with their receipts. V(full) also compares every file of
+        them by its sha256, mode and size, which reads them all, some GB, with up to 8 processes.
+    type: str
+    choices: [quick, full]
+    default: quick
+  verify_timeout:
+    description: Seconds that comparing the files of one generation may take. The call fails where it takes longer.
+    type: int
+    default: 3600
 attributes:
   check_mode:
     description: Changes nothing, ever.
@@ -164,6 +175,8 @@ def main() -> None:
             "modulepath": {"type": "path"},
             "adopt": {"type": "list", "elements": "str", "default": []},
             "system_root": {"type": "path", "default": "/"},
+            "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
+            "verify_timeout": {"type": "int", "default": 3600},
         },
         supports_check_mode=True,
     )
@@ -173,6 +186,7 @@ def main() -> None:
             with_files=module.params["files"],
             dependants=module.params["dependants"],
             modulepath=module.params["modulepath"],
+            full_within=float(module.params["verify_timeout"]) if module.params["verify"] == "full" else None,
             adopt=module.params["adopt"],
         )
     except FleetError as error:

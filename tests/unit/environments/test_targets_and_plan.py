@@ -126,18 +126,25 @@ def test_a_finished_generation_is_switched_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("generations", "why"),
+    ("found", "why", "action"),
     [
-        ([generation(NEW, drifted=True)], "has drifted from its receipt"),
-        ([generation(NEW, finished=False)], "is unfinished"),
-        ([], "is gone"),
+        ([generation(NEW, drifted=True)], "has drifted from its receipt", "repair"),
+        ([generation(NEW, finished=False)], "is unfinished: it has no receipt", "repair"),
+        ([{**generation(NEW), "broken": "its bin/python is gone"}], "can't be used: its bin/python is gone", "repair"),
+        ([], "is gone", "build"),
     ],
 )
-def test_what_is_damaged_is_built_again_under_a_new_serial(generations: list[dict[str, Any]], why: str) -> None:
-    plan = planned(f"x-{NEW[:12]}-1", generations)
-    assert plan["action"] == "build"
-    assert plan["generation"] == f"x-{NEW[:12]}-{len(generations) + 1}"
+def test_what_is_damaged_is_built_again_under_a_new_serial(found: list[dict[str, Any]], why: str, action: str) -> None:
+    plan = planned(f"x-{NEW[:12]}-1", found)
+    assert (plan["action"], plan["generation"]) == (action, f"x-{NEW[:12]}-{len(found) + 1}")
     assert why in plan["why"]
+    assert plan["damaged"] == [one["name"] for one in found if one["drifted"]]
+
+
+def test_a_drifted_one_gives_way_to_another_that_is_whole() -> None:
+    plan = planned(f"x-{NEW[:12]}-1", [generation(NEW, drifted=True), generation(NEW, 2, None)])
+    assert (plan["action"], plan["damaged"]) == ("switch", [f"x-{NEW[:12]}-1"])
+    assert plan["why"].endswith(f"its generation x-{NEW[:12]}-1 has drifted from its receipt")
 
 
 def test_a_directory_of_that_name_blocks() -> None:
