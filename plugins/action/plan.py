@@ -67,6 +67,7 @@ class ActionModule(ActionBase):
     def _observe(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         shells = args["shells"] or {}
         environments = (args["environments"] or {}).get("declared") or []
+        purge = (args["environments"] or {}).get("purge")
         facts: dict[str, Any] = self._execute_module(
             module_name="condafleet.core.conda_facts",
             module_args={
@@ -78,7 +79,8 @@ class ActionModule(ActionBase):
                 "dependants": args["dependants"],
                 "users": shells.get("users") or [],
                 "group": shells.get("group"),
-                "environments": [entry["name"] for entry in environments],
+                # What is declared no more is to be found too, where it is to be removed.
+                "environments": None if purge else [entry["name"] for entry in environments],
                 "modulepath": (args["environments"] or {}).get("modulepath"),
                 "verify": (args["environments"] or {}).get("verify") or "quick",
                 "verify_timeout": (args["environments"] or {}).get("verify_timeout") or VERIFY_TIMEOUT,

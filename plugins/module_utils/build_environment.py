@@ -21,6 +21,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.child_group import
 from ansible_collections.condafleet.core.plugins.module_utils.disk import make_durable
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import site_packages
+from ansible_collections.condafleet.core.plugins.module_utils.generations import REMOVING
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile import write_modulefile
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import archive_path, register_urls
@@ -33,8 +34,6 @@ FROZEN_MESSAGE = (
     "This environment is made by condafleet and does not change in place. "
     "Ask for a change of its spec, or make an environment of your own: conda create --name NAME ..."
 )
-
-REMOVING = ".removing"
 
 # Compiles what has no .pyc yet: packages that ship theirs keep it. `unchecked-hash` needs no look at the source at
 # every start, and stays right when the folder is copied. A wheel may carry files of another Python on purpose

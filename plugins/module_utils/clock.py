@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import time
 
+FORM = "%Y-%m-%dT%H:%M:%SZ"
+
 
 def now() -> str:
     """The time in UTC, to the second: 2026-01-31T12:00:00Z."""
@@ -13,4 +15,4 @@ def now() -> str:
 
 def stamp(seconds: float) -> str:
     """That form of a time in seconds, as the system tells that of a file."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return time.strftime(FORM, time.gmtime(seconds))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users built on an installation or a generation: virtual environments and Jupyter kernels. Reads files only.
+"""What users built on an installation or a generation: virtual environments, Jupyter kernels, and saved collections of
+modules that name a generation. Reads files only.
 
 They hold the path of the Python that they were made from, and break when that goes. Homes may be many, large, or on a
 network file system that does not answer: each is read with its owner's rights, to a limited depth, in a child process
@@ -15,8 +16,9 @@ import select
 import signal
 import stat
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
+from ansible_collections.condafleet.core.plugins.module_utils import module_pins
 from ansible_collections.condafleet.core.plugins.module_utils.acting import acting_as
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import (
     User,
@@ -53,8 +55,8 @@ Found = Dict[str, Any]
 def find_dependants(prefix: str, root: str, seconds: float = SECONDS, system_root: str = "/") -> Dict[str, Any]:
     """{found: [{kind, path, user, stands_on, through, there}], complete, why: text|null} for all that is condafleet's.
 
-    `kind` is venv or kernel; `stands_on` the installation, generation or environment that it needs, `through` the path
-    as it is written there, and `there` whether that still leads somewhere.
+    `kind` is venv, kernel or module; `stands_on` the installation, generation or environment that it needs, `through`
+    the path as it is written there, and `there` whether that still leads somewhere.
     """
     return find_on([os.path.join(root, "generations"), prefix + ".d", prefix], seconds, system_root)
 
@@ -72,10 +74,12 @@ def dependants_of(path: str, seconds: float = SECONDS, system_root: str = "/") -
     return found
 
 
-def find_on(bases: Sequence[str], seconds: float = SECONDS, system_root: str = "/") -> Dict[str, Any]:
-    """As find_dependants, for what lies in the folders `bases`."""
+def find_on(
+    bases: Sequence[str], seconds: float = SECONDS, system_root: str = "/", modulepaths: Sequence[str] = ()
+) -> Dict[str, Any]:
+    """As find_dependants, for what lies in the folders `bases`. A site's defaults are looked for in `modulepaths`."""
     deadline = time.monotonic() + seconds
-    found, complete = _in_child(lambda: search(bases, system_root), deadline)
+    found, complete = _in_child(lambda: search(bases, system_root, modulepaths), deadline)
     why = None if complete else "the search was stopped after %g s: homes are slow, or large" % seconds
     return {"found": sorted(found, key=lambda one: (one["path"], one["kind"])), "complete": complete, "why": why}
 
@@ -85,11 +89,13 @@ def describe(found: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join("%s %s (%s)" % (one["kind"], one["path"], one["user"]) for one in found)
 
 
-def search(bases: Sequence[str], system_root: str = "/") -> Iterator[Found]:
+def search(bases: Sequence[str], system_root: str = "/", modulepaths: Sequence[str] = ()) -> Iterator[Found]:
     """All that stands on `bases`, one after the other. Changes the rights of the process that runs it meanwhile."""
     places = [(base, os.path.realpath(base)) for base in bases]
     for folder in KERNELS_OF_SYSTEM:
         yield from _kernels(under(system_root, folder), "system", places)
+    folders = [under(system_root, folder) for folder in (*module_pins.SYSTEM, *modulepaths)]
+    yield from _modules(module_pins.of_system(folders, _read), "system", places)
     for user in _users(system_root):
         yield from _of_user(user, places)
 
@@ -100,8 +106,19 @@ def _of_user(user: User, places: Sequence["tuple[str, str]"]) -> List[Found]:
     with contextlib.suppress(OSError), acting_as(user):
         for folder in KERNELS_OF_USER:
             found += _kernels(os.path.join(user.home, folder), user.name, places)
+        found += _modules(module_pins.of_home(user.home, _read), user.name, places)
         found += _venvs(user, places)
     return found
+
+
+def _modules(named: Iterable["tuple[str, str]"], user: str, places: Sequence["tuple[str, str]"]) -> Iterator[Found]:
+    for path, name in named:
+        for base, real_base in places:
+            generation = module_pins.standing_on(name, real_base) or module_pins.standing_on(name, base)
+            if generation:
+                entry = {"kind": "module", "path": path, "user": user, "stands_on": generation}
+                yield {**entry, "through": name, "there": os.path.isdir(generation)}
+                break
 
 
 def _users(system_root: str) -> List[User]:

@@ -17,6 +17,8 @@ RECEIPT = ".condafleet.json"
 DRAFT = ".condafleet-built.json"
 # A draft whose smoke test failed: kept to look at, and built afresh by the next run.
 FAILED = ".condafleet-failed.json"
+# What a name ends with while what it is the name of is removed.
+REMOVING = ".removing"
 
 _NAME = re.compile(r"^(?P<environment>.+)-(?P<digest12>[0-9a-f]{12})-(?P<serial>[1-9][0-9]*)$")
 
@@ -141,6 +143,12 @@ def list_names(root: str) -> List[str]:
         return sorted(os.listdir(generations_dir(root)))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def removing(root: str) -> List[str]:
+    """What removals that were cut short have left below ROOT/generations."""
+    names = [name for name in list_names(root) if name.endswith(REMOVING)]
+    return [name for name in names if parse_name(name[: -len(REMOVING)])]
 
 
 def observe_environments(

@@ -10,7 +10,8 @@ from ansible_collections.condafleet.core.plugins.module_utils import files, gene
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import find_dependants
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import observe_plain
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import recorded
-from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments
+from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import read_spared
+from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments, removing
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import observe_modulefiles
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
@@ -47,14 +48,20 @@ def observe(
     for name in set(adopt).intersection(found):
         if not found[name]["generation"]:
             found[name]["plain"] = observe_plain(prefix, root, name, system_root=system_root)
+    noted = generation_history.read(root)
+    known = {name: entries for name, entries in noted.items() if environments is None or name in environments}
+    histories = generation_history.reconcile(known, found)
+    generation_history.annotate(generations, histories, read_spared(root))
     return {
         "schema_version": SCHEMA_VERSION,
+        "time": now(),
         "node": observe_node([prefix, root]),
-        "root": {"path": root, "refusal": refuse_root(root)},
+        "root": {"path": root, "refusal": refuse_root(root), "removing": removing(root)},
         "cache": observe_cache(root),
         "installation": observe_installation(prefix, with_files),
         "environments": found,
         "generations": generations,
+        "history": histories,
         "shells": observe_shells(prefix, users, system_root, group),
         "validations": observe_validations(root, environments),
         "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,

@@ -177,6 +177,9 @@ def fetch_all(
         except FleetError:
             failed.set()
             raise
+        if not done:
+            # Needed again: a collection leaves it alone until it is built.
+            os.utime(path)
         if done and package.manager == "conda":
             # What was unpacked from an archive that is no longer this one.
             shutil.rmtree(extracted_path(root, package), ignore_errors=True)

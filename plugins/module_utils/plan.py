@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.compatibility import unfit
+from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import plan_collection
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
     brought_conda,
@@ -39,9 +40,9 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
     part that is missing is not planned.
 
     The result has `installation`, `shells` and `modulefiles` (lists of {what, before, after}), `environments` (by
-    name), `validation` ({environment: {framework: why}}), `damage` (changed and missing files, or None), `blocked`
-    (sentences that say why this node cannot take the plan) and
-    `state`: converged, pending (something is to be installed, built or switched), unvalidated or blocked.
+    name), `purge` (names of environments), `collect` (names of generations), `validation` ({environment: {framework:
+    why}}), `damage` (changed and missing files, or None), `blocked` (sentences that say why this node cannot take the
+    plan) and `state`: converged, pending (something is to be installed, built or switched), unvalidated or blocked.
     """
     installation: list[dict[str, Any]] = []
     blocked: list[str] = []
@@ -62,6 +63,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
 
     environments: dict[str, dict[str, Any]] = {}
     modulefiles: list[dict[str, Any]] = []
+    collection: dict[str, list[str]] = {"purge": [], "collect": []}
     if desired.get("environments"):
         part = desired["environments"]
         refusal = (observed.get("root") or {}).get("refusal")
@@ -77,11 +79,12 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
             blocked.append(refusal)
         else:
             modulefiles = plan_modulefiles(*wanted)
+        collection = plan_collection(observed, part, environments)
 
     damage = (observed.get("installation") or {}).get("damage")
     validation = plan_validation(observed, environments, desired.get("validation") or {})
     moves = any(entry["action"] != "none" for entry in environments.values())
-    work = bool(installation or shells or modulefiles or moves)
+    work = bool(installation or shells or modulefiles or moves or collection["purge"] or collection["collect"])
     if blocked:
         state = BLOCKED
     elif work:
@@ -95,6 +98,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         "shells": shells,
         "environments": environments,
         "modulefiles": modulefiles,
+        **collection,
         "validation": validation,
         "damage": describe(damage) if is_damaged(damage) else None,
         "blocked": blocked,
@@ -137,6 +141,8 @@ def lines(part: dict[str, Any]) -> tuple[list[str], list[str]]:
             before.append("%s: %s" % (change["what"], change["before"]))
         if change["after"] is not None:
             after.append("%s: %s" % (change["what"], change["after"]))
+    before += ["environment %s: declared no more" % name for name in part["purge"]]
+    before += ["generation %s: surplus" % name for name in part["collect"]]
     for name, entry in sorted(part["environments"].items()):
         if entry["action"] == "none":
             continue

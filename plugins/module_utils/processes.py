@@ -39,7 +39,7 @@ def _uses(process: str, folder: str, apart: Sequence[str]) -> bool:
                 return True
         except PermissionError:
             # In a container root may not look into other users' processes; their command lines are open to all.
-            return _was_called(process, folder, apart)
+            return was_called(process, folder, apart)
         except OSError:
             continue
     try:
@@ -53,7 +53,7 @@ def _uses(process: str, folder: str, apart: Sequence[str]) -> bool:
     return any(_inside(rest[0], folder, apart) for rest in mapped if rest)
 
 
-def _was_called(process: str, folder: str, apart: Sequence[str]) -> bool:
+def was_called(process: str, folder: str, apart: Sequence[str]) -> bool:
     """Whether a process was started by a path that leads below `folder` today."""
     try:
         with open(os.path.join(process, "cmdline"), "rb") as stream:

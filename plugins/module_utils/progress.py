@@ -20,6 +20,10 @@ INTERVAL = 0.5
 _held: List[int] = []
 
 
+class LockHeldError(FleetError):
+    """Another one held the lock all the time; nothing was done."""
+
+
 class Progress:
     """Writes `{step, done, total, unit, message, time, started, pid, pgid}`; with no path it does nothing."""
 
@@ -85,7 +89,7 @@ def node_lock(
         if descriptor is not None:
             break
         if time.monotonic() >= deadline:
-            raise FleetError(_refusal(variable, path, timeout))
+            raise LockHeldError(_refusal(variable, path, timeout))
         if waiting:
             waiting(holder_of(path))
         time.sleep(pause)

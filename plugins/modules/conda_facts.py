@@ -150,8 +150,9 @@ conda:
       type: dict
     dependants:
       description:
-        - Null without O(dependants). C(found) has C(kind) (V(venv) or V(kernel)), C(path), C(user), C(stands_on) (what
-          it needs), C(through) (the path as it is written there) and C(there) (whether that still leads somewhere).
+        - Null without O(dependants). C(found) has C(kind) (V(venv), V(kernel), or V(module) for a saved collection of
+          modules), C(path), C(user), C(stands_on) (what it needs), C(through) (the path as it is written there) and
+          C(there) (whether that still leads somewhere).
         - C(complete) is false, and C(why) says why, where the search was stopped early.
       type: dict
 """

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which generations are to be kept, and which are surplus: pure, the same for the plan and for the collection.
+
+Kept are, for each declared environment: the current one, the pinned ones, as many former ones as declared, and what
+was made since the link moved last, which another run may have staged or may just be staging. What is in use beside
+these is found out on the node, when surplus ones are removed (generation_collection).
+"""
+
+from __future__ import annotations
+
+import calendar
+import time
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils.clock import FORM, stamp
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import Entry, times
+
+# Between the steps of a build no lock is held: what is unfinished belongs to somebody for that long.
+UNFINISHED_SECONDS = 24 * 3600
+
+
+def plan_collection(
+    observed: Mapping[str, Any], part: Mapping[str, Any], environments: Mapping[str, Mapping[str, Any]]
+) -> Dict[str, List[str]]:
+    """{purge: [ENV], collect: [generation]} of a plan: what is left to remove once it has been carried out.
+
+    `part` holds declared, keep, pinned and purge; without `keep` nothing is collected. `environments` is the plan's.
+    What the last collection spared is no work to be done: it is looked at again when there is some.
+    """
+    if part.get("keep") is None:
+        return {"purge": [], "collect": []}
+    declared = [entry["name"] for entry in part["declared"]]
+    moves = {
+        name: entry["generation"]
+        for name, entry in environments.items()
+        if entry["action"] not in ("none", "blocked", "unknown") and entry["generation"]
+    }
+    purge = bool(part.get("purge"))
+    names = surplus(observed, declared, keep=part["keep"], pinned=part.get("pinned") or (), purge=purge, moves=moves)
+    spared = {record["name"] for record in observed.get("generations") or [] if record.get("spared")}
+    unfinished = list((observed.get("root") or {}).get("removing") or [])
+    return {
+        "purge": purged(observed.get("environments") or {}, declared) if purge else [],
+        "collect": [name for name in names if name not in spared] + unfinished,
+    }
+
+
+def purged(environments: Mapping[str, Mapping[str, Any]], declared: Sequence[str]) -> List[str]:
+    """The environments whose link is condafleet's and that are declared no more."""
+    return [name for name, state in sorted(environments.items()) if state.get("generation") and name not in declared]
+
+
+def surplus(
+    observed: Mapping[str, Any],
+    declared: Sequence[str],
+    *,
+    keep: int,
+    pinned: Sequence[str] = (),
+    purge: bool = False,
+    moves: Optional[Mapping[str, str]] = None,
+) -> List[str]:
+    """The names of all generations that nothing declared keeps, the oldest first of each environment.
+
+    `observed` has time, environments, generations and history, as conda_facts. `moves` are the links that a plan is
+    about to move, {ENV: generation}: what is surplus then is told. With `purge` nothing but what is pinned is kept of
+    environments that are declared no more; without it these are left alone.
+    """
+    found: List[str] = []
+    by_environment: Dict[str, List[Mapping[str, Any]]] = {}
+    for record in observed.get("generations") or []:
+        by_environment.setdefault(record["environment"], []).append(record)
+    for name, records in sorted(by_environment.items()):
+        gone = name not in declared
+        if gone and not purge:
+            continue
+        entries = list((observed.get("history") or {}).get(name) or [])
+        current = ((observed.get("environments") or {}).get(name) or {}).get("generation")
+        to_be = None if gone else (moves or {}).get(name, current)
+        if _unknown(gone, current, to_be, entries):
+            continue
+        # Once its link has moved, or is gone, what was there before is former, and what was staged before is stale.
+        last = observed["time"] if current != to_be else (str(entries[-1]["since"]) if entries else None)
+        kept = {to_be, *pinned, *_kept_former(records, entries, {to_be, *pinned}, 0 if gone else keep)}
+        left = [record for record in records if record["name"] not in kept and _superfluous(record, entries, last)]
+        found += [record["name"] for record in sorted(left, key=lambda record: (record["made"], record["name"]))]
+    return found
+
+
+def _unknown(gone: bool, current: Optional[str], to_be: Optional[str], entries: List[Entry]) -> bool:
+    """Whether there is no link, and nobody took it away on purpose: then what is current can't be told."""
+    if gone:
+        return current is None and not (entries and entries[-1]["generation"] is None)
+    return to_be is None
+
+
+def _kept_former(
+    records: Sequence[Mapping[str, Any]], entries: List[Entry], beside: "set[Optional[str]]", keep: int
+) -> List[str]:
+    """The finished former ones that were current most recently. What is kept anyway takes no one's place."""
+    used = times(entries)
+    former = [
+        record
+        for record in records
+        if record["finished"] and record["name"] not in beside and _was_current(record, entries)
+    ]
+    former.sort(key=lambda record: (used.get(record["name"], record["made"]), record["made"], record["name"]))
+    return [record["name"] for record in former[len(former) - keep :]] if keep else []
+
+
+def _was_current(record: Mapping[str, Any], entries: List[Entry]) -> bool:
+    """Of what is older than the history nobody knows that it was not."""
+    return record["name"] in times(entries) or bool(entries and record["made"] < entries[0]["since"])
+
+
+def _superfluous(record: Mapping[str, Any], entries: List[Entry], last: Optional[str]) -> bool:
+    if not record["finished"]:
+        stale = last is not None and record["made"] < earlier(last, UNFINISHED_SECONDS)
+        return stale or record["name"] in times(entries)
+    return _was_current(record, entries) or (last is not None and bool(record["made"] < last))
+
+
+def earlier(moment: str, seconds: float) -> str:
+    """A time so many seconds before another one."""
+    return stamp(calendar.timegm(time.strptime(moment, FORM)) - seconds)
