@@ -7,11 +7,16 @@ import os
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, generation_history
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import find_dependants
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import observe_plain
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import recorded
 from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import read_spared
-from ansible_collections.condafleet.core.plugins.module_utils.generations import observe_environments, removing
+from ansible_collections.condafleet.core.plugins.module_utils.generations import (
+    observe_environments,
+    observe_generation,
+    removing,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import observe_modulefiles
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import observe_installation
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
@@ -33,22 +38,25 @@ def observe(
     modulepath: Optional[str] = None,
     adopt: Sequence[str] = (),
     full_within: Optional[float] = None,
+    all_fingerprints: bool = False,
 ) -> Dict[str, Any]:
     """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
 
     `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
     seconds that a search in users' homes may take for what stands on all this. `modulepath` is the
     folder of modulefiles. What stands at the names `adopt`, and is not condafleet's, is looked at more closely.
-    With `full_within`, seconds, every file of current generations is compared with its list.
+    With `full_within`, seconds, every file of current generations is compared with its list. `all_fingerprints` takes
+    those of all finished generations, not only of current ones.
     """
     found, generations = observe_environments(prefix, root, environments, full_within)
-    histories = generation_history.read(root)
+    noted = generation_history.read(root)
     for name, state in found.items():
-        state["recorded"] = recorded(histories.get(name, []), state)
+        state["recorded"] = recorded(noted.get(name, []), state)
     for name in set(adopt).intersection(found):
         if not found[name]["generation"]:
             found[name]["plain"] = observe_plain(prefix, root, name, system_root=system_root)
-    noted = generation_history.read(root)
+    if all_fingerprints:
+        generations = [_fingerprinted(root, record) for record in generations]
     known = {name: entries for name, entries in noted.items() if environments is None or name in environments}
     histories = generation_history.reconcile(known, found)
     generation_history.annotate(generations, histories, read_spared(root))
@@ -67,6 +75,12 @@ def observe(
         "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,
         "dependants": find_dependants(prefix, root, dependants, system_root) if dependants > 0 else None,
     }
+
+
+def _fingerprinted(root: str, record: Dict[str, Any]) -> Dict[str, Any]:
+    if not record["finished"] or record["fingerprint"]:
+        return record
+    return observe_generation(root, record["name"], with_fingerprint=True) or record
 
 
 def observe_cache(root: str) -> Dict[str, List[str]]:

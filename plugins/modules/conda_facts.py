@@ -69,6 +69,12 @@ options:
     type: str
     choices: [quick, full]
     default: quick
+  fingerprints:
+    description:
+      - Whether only current generations are compared with their receipts, or all finished ones, such as for a rollback.
+    type: str
+    choices: [current, all]
+    default: current
   verify_timeout:
     description: Seconds that comparing the files of one generation may take. The call fails where it takes longer.
     type: int
@@ -178,6 +184,7 @@ def main() -> None:
             "system_root": {"type": "path", "default": "/"},
             "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
             "verify_timeout": {"type": "int", "default": 3600},
+            "fingerprints": {"type": "str", "choices": ["current", "all"], "default": "current"},
         },
         supports_check_mode=True,
     )
@@ -187,6 +194,7 @@ def main() -> None:
             with_files=module.params["files"],
             dependants=module.params["dependants"],
             modulepath=module.params["modulepath"],
+            all_fingerprints=module.params["fingerprints"] == "all",
             full_within=float(module.params["verify_timeout"]) if module.params["verify"] == "full" else None,
             adopt=module.params["adopt"],
         )
