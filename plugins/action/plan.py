@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.condafleet.core.plugins.module_utils.plan import CONVERGED, lines, plan
+from ansible_collections.condafleet.core.plugins.module_utils.plan import BLOCKED, CONVERGED, lines, plan
 
 # What an interpreter that is missing, or too old for Ansible, makes a module call say.
 MISSING = ("not found", "No such file or directory", "Failed to find a Python interpreter", "no interpreter")
@@ -39,6 +39,7 @@ class ActionModule(ActionBase):
                 "shells": {"type": "dict"},
                 "environments": {"type": "dict"},
                 "validation": {"type": "dict"},
+                "stop": {"type": "bool", "default": True},
             }
         )[1]
         facts = self._observe(args, task_vars or {})
@@ -51,14 +52,14 @@ class ActionModule(ActionBase):
             conda=facts["conda"],
             plan=outcome,
             # Outside check mode the plan itself changes nothing: the roles that carry it out say what they changed.
-            changed=bool(self._task.check_mode and outcome["state"] != CONVERGED),
+            changed=bool(self._task.check_mode and outcome["state"] not in (CONVERGED, BLOCKED)),
             diff=[{"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n"}] if before or after else [],
         )
         for text in (text for entry in outcome["environments"].values() for text in entry["warnings"]):
             self._display.warning("%s: %s" % ((task_vars or {}).get("inventory_hostname"), text))
         summary = {"observed": summary_of(facts["conda"]), "plan": outcome}
         result["ansible_stats"] = {"data": {"condafleet": summary}, "per_host": True, "aggregate": True}
-        if outcome["blocked"]:
+        if outcome["blocked"] and args["stop"]:
             # Ansible prints all that a failed task returns: here that is what the reader needs, and no more.
             blocked = outcome["blocked"]
             return {"failed": True, "changed": False, "msg": " ".join(blocked), "blocked": blocked}

@@ -83,9 +83,15 @@ def observe_node(
         "driver": driver,
         "driver_libraries": driver_libraries(libraries) if driver else [],
         "cuda": cuda_of(driver),
-        "free_bytes": {path: files.free_bytes(path) for path in paths},
+        "free_bytes": {path: free_bytes(path) for path in paths},
         "free_inodes": {path: free_inodes(path) for path in paths},
     }
+
+
+def free_bytes(path: str) -> Optional[int]:
+    """What an ordinary user may still write there; None where the file system keeps no data (/proc)."""
+    status = os.statvfs(files.existing_parent(path))
+    return status.f_bavail * status.f_frsize if status.f_blocks else None
 
 
 def free_inodes(path: str) -> Optional[int]:

@@ -52,6 +52,12 @@ options:
   validation:
     description: The validation as resolved for the role validation.
     type: dict
+  stop:
+    description:
+      - Whether a node that can't take the plan fails at once.
+      - A play that counts such nodes by M(condafleet.core.gate), and fails them then, says no.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: Reports what would be done.
@@ -78,7 +84,7 @@ blocked:
   description: Sentences that say why this node cannot take the plan.
   type: list
   elements: str
-  returned: when it cannot; the task has failed then
+  returned: when it cannot, and O(stop) is true; the task has failed then
 conda:
   description: What M(condafleet.core.conda_facts) returned.
   type: dict
@@ -87,7 +93,7 @@ plan:
   description:
     - What has to be done, with the keys C(installation), C(shells), C(modulefiles), C(environments), C(validation),
       C(damage) (changed and missing files of the installation, in words), C(blocked) and C(state), which is one of
-      C(converged), C(pending) and C(unvalidated).
+      C(converged), C(pending), C(unvalidated) and C(blocked).
   type: dict
   returned: when the node answered and can take the plan
 """
