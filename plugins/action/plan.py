@@ -109,6 +109,7 @@ def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
         "generations": generations,
         "validations": conda["validations"],
         "dependants": conda["dependants"],
+        "users_environments": conda["users_environments"],
     }
 
 

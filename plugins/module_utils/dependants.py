@@ -79,7 +79,7 @@ def find_on(
 ) -> Dict[str, Any]:
     """As find_dependants, for what lies in the folders `bases`. A site's defaults are looked for in `modulepaths`."""
     deadline = time.monotonic() + seconds
-    found, complete = _in_child(lambda: search(bases, system_root, modulepaths), deadline)
+    found, complete = in_child(lambda: search(bases, system_root, modulepaths), deadline)
     why = None if complete else "the search was stopped after %g s: homes are slow, or large" % seconds
     return {"found": sorted(found, key=lambda one: (one["path"], one["kind"])), "complete": complete, "why": why}
 
@@ -96,7 +96,7 @@ def search(bases: Sequence[str], system_root: str = "/", modulepaths: Sequence[s
         yield from _kernels(under(system_root, folder), "system", places)
     folders = [under(system_root, folder) for folder in (*module_pins.SYSTEM, *modulepaths)]
     yield from _modules(module_pins.of_system(folders, _read), "system", places)
-    for user in _users(system_root):
+    for user in everybody(system_root):
         yield from _of_user(user, places)
 
 
@@ -121,7 +121,7 @@ def _modules(named: Iterable["tuple[str, str]"], user: str, places: Sequence["tu
                 break
 
 
-def _users(system_root: str) -> List[User]:
+def everybody(system_root: str) -> List[User]:
     """Everybody who may have a home with such things: people and root, each home once."""
     found: Dict[str, User] = {}
     for user in [*accounts(system_root), *_owners_of_homes(under(system_root, "/home"))]:
@@ -239,7 +239,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _in_child(work: Callable[[], Iterator[Found]], deadline: float) -> "tuple[List[Found], bool]":
+def in_child(work: Callable[[], Iterator[Found]], deadline: float) -> "tuple[List[Found], bool]":
     """(what came until the deadline, whether that was all). A child that hangs in a file system is not waited for."""
     reader, writer = os.pipe()
     child = os.fork()

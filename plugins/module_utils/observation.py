@@ -22,6 +22,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.observe_installati
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import observe_node
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import refuse_root
+from ansible_collections.condafleet.core.plugins.module_utils.users_environments import find_environments
 
 SCHEMA_VERSION = 1
 
@@ -43,7 +44,7 @@ def observe(
     """What conda_facts returns under `conda` (docs/architecture.md). With `environments`, only these are looked at.
 
     `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
-    seconds that a search in users' homes may take for what stands on all this. `modulepath` is the
+    seconds that a search in users' homes may take for what stands on all this, and another one for their environments. `modulepath` is the
     folder of modulefiles. What stands at the names `adopt`, and is not condafleet's, is looked at more closely.
     With `full_within`, seconds, every file of current generations is compared with its list. `all_fingerprints` takes
     those of all finished generations, not only of current ones.
@@ -74,6 +75,7 @@ def observe(
         "validations": observe_validations(root, environments),
         "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,
         "dependants": find_dependants(prefix, root, dependants, system_root) if dependants > 0 else None,
+        "users_environments": find_environments(prefix, root, dependants, system_root) if dependants > 0 else None,
     }
 
 

@@ -45,7 +45,8 @@ options:
   dependants:
     description:
       - Seconds that a search in the homes of the node's users may take, for virtual environments and Jupyter kernels
-        that stand on the installation or a generation. Without them, there is no search.
+        that stand on the installation or a generation, and another one for the environments that users' conda has noted.
+        Without them, there is no search.
     type: int
     default: 0
   modulepath:
@@ -159,6 +160,14 @@ conda:
         - Null without O(dependants). C(found) has C(kind) (V(venv), V(kernel), or V(module) for a saved collection of
           modules), C(path), C(user), C(stands_on) (what it needs), C(through) (the path as it is written there) and
           C(there) (whether that still leads somewhere).
+        - C(complete) is false, and C(why) says why, where the search was stopped early.
+      type: dict
+    users_environments:
+      description:
+        - Null without O(dependants). C(found) lists the environments that condafleet did not make, in C(PREFIX/envs), moved
+          aside by an adoption, and noted in users' C(~/.conda/environments.txt) as far as these users can reach them.
+        - Each has C(path), C(kind) (V(directory), V(link), V(broken), V(adopted)), C(owner), C(python), C(packages) (how
+          many conda has linked), C(changed) (when conda last changed it) and C(noted_by) (users).
         - C(complete) is false, and C(why) says why, where the search was stopped early.
       type: dict
 """

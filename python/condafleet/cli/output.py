@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from condafleet.cli import audit_tables, tables
+from condafleet.cli import audit_tables, tables, users_tables
 from condafleet.errors import InputError
 from condafleet.results import FleetResult
 
@@ -79,9 +79,9 @@ class Output:
         self.show(tables.hosts(report, notes or {}))
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
-        built = tables.dependants(report)
-        if built.row_count:
-            self.show(built)
+        for table in (tables.dependants(report), users_tables.environments(report)):
+            if table.row_count:
+                self.show(table)
         self.show(tables.summary(report))
 
     def audit(self, result: FleetResult) -> None:

@@ -30,7 +30,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "opt/conda").symlink_to("conda.d/embedded-1")
     (tmp_path / "opt/conda.d/envs/torch").symlink_to(tmp_path / "root/generations/torch-0123456789ab-1")
     user = User("alice", os.geteuid(), os.getegid(), str(tmp_path / "home"))
-    monkeypatch.setattr(dependants, "_users", lambda system_root: [user])
+    monkeypatch.setattr(dependants, "everybody", lambda system_root: [user])
     monkeypatch.setattr(dependants, "KERNELS_OF_SYSTEM", (str(tmp_path / "usr/kernels"),))
     return tmp_path
 
@@ -151,7 +151,7 @@ def test_homes_come_from_the_password_file_of_the_system_in_question(tmp_path: P
         "bob:x:1001:1001::/home/alice:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/sh\n"
     )
     if os.geteuid() == 0:
-        users = dependants._users(str(tmp_path))
+        users = dependants.everybody(str(tmp_path))
         assert [(user.name, user.home) for user in users] == [
             ("root", f"{tmp_path}/root"),
             ("alice", f"{tmp_path}/home/alice"),
@@ -164,7 +164,7 @@ def test_homes_of_a_directory_service_that_lists_nobody(tmp_path: Path) -> None:
     (tmp_path / "home/carol").mkdir(parents=True)
     (tmp_path / "home/lost+found").mkdir()
     os.chown(tmp_path / "home/carol", 4711, 4711)
-    assert [(user.name, user.uid) for user in dependants._users(str(tmp_path))] == [("carol", 4711)]
+    assert [(user.name, user.uid) for user in dependants.everybody(str(tmp_path))] == [("carol", 4711)]
 
 
 def test_a_status_shows_them_and_that_it_did_not_see_all(capsys: pytest.CaptureFixture[str]) -> None:
