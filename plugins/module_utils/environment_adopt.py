@@ -24,6 +24,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.installed_packages
     python_version,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import user_name
+from ansible_collections.condafleet.core.plugins.module_utils.process_uses import uses
 from ansible_collections.condafleet.core.plugins.module_utils.processes import others_in
 from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
@@ -84,13 +85,28 @@ def refusal(prefix: str, name: str) -> Optional[str]:
             "kept. Next: move it away yourself, or leave %s out of environments_adopt. Nothing was changed."
             % (path, folder(prefix), name)
         )
-    busy = others_in([path]) if os.path.exists(path) else []
+    busy = users(path)
     if busy:
         return (
             "environments_adopt: %s can't be moved aside while processes use it: %s. Next: wait until they end, or end "
-            "them, and run again. Nothing was changed." % (path, who(busy))
+            "them, and run again. Nothing was changed." % (path, busy)
         )
     return None
+
+
+def users(path: str) -> Optional[str]:
+    """Who uses an environment, in words; None for nobody, as far as can be seen from this node.
+
+    Also who was activated in it and will start something from there next: unlike a generation, it can't be pinned, and
+    would be another one from one command to the next.
+    """
+    if not os.path.exists(path):
+        return None
+    pids = others_in([path])
+    if pids:
+        return who(pids)
+    found = uses({path: []})
+    return found.get(path)
 
 
 def warnings(path: str, seconds: float = SECONDS, system_root: str = "/") -> List[str]:

@@ -130,6 +130,19 @@ def test_who_uses_it_is_named_and_nothing_is_changed(request_: Request) -> None:
     assert planned(request_)["action"] == "switch"
 
 
+def test_a_shell_that_was_activated_in_it_uses_it(request_: Request) -> None:
+    sleeper = subprocess.Popen(
+        ["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE, env={"PATH": f"{request_.link()}/bin:/usr/bin:/bin"}
+    )
+    try:
+        with pytest.raises(FleetError, match=rf"process {sleeper.pid} \(\w+: sh\) has it in its environment"):
+            states.current(request_)
+        assert not place(request_).is_symlink()
+    finally:
+        sleeper.communicate(b"\n")
+    assert states.current(request_).changed
+
+
 def test_a_process_that_comes_after_the_plan_stops_the_switch(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
