@@ -120,8 +120,8 @@ def put_link(link: str, target: str) -> None:
         if not os.path.isdir(folder):
             os.makedirs(folder, exist_ok=True)
             os.chmod(folder, 0o755)  # noqa: S103 - users pass through it, whatever the umask of whoever runs this
-        # A name that conda does not list, and that another attempt of this host has left at most once.
-        temporary = os.path.join(folder, ".condafleet-" + os.path.basename(link))
+        # Beside the folder: in it conda would list what an attempt has left that was cut short, which is one at most.
+        temporary = os.path.join(os.path.dirname(os.path.realpath(folder)), ".condafleet-" + os.path.basename(link))
         files.remove_quietly(temporary)
         os.symlink(target, temporary)
         os.replace(temporary, link)
