@@ -86,10 +86,8 @@ class Fleet:
 
 def declared_elsewhere(task_vars: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The environments of all hosts of the play, as far as their role has checked them."""
-    hosts = task_vars.get("hostvars")
-    checked = [
-        hosts.raw_get(name).get("__environments_checked") for name in task_vars.get("ansible_play_hosts_all", [])
-    ]
+    names = task_vars.get("ansible_play_hosts_all") or []
+    checked = [task_vars["hostvars"].raw_get(name).get("__environments_checked") for name in names]
     return [entry for one in checked if one for entry in (one.get("declared") or {}).get("environments") or []]
 
 
@@ -119,18 +117,19 @@ def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, A
             python=args["python"],
         )
 
-    def solves_of(surveyed: Surveyed) -> list[locksolves.Solve]:
-        # What another environment is to have updated is none of a host's that has no such environment.
-        return locksolves.to_make(surveyed, update, args["upgrade"], locks_dir=locks_dir)
-
     before = survey()
-    solves = solves_of(before)
-    if not solves or (check and not args["preview"]):
+    solves = locksolves.to_make(before, update, args["upgrade"])
+    if check and not args["preview"]:
+        locksolves.check_upgrade(before, args["upgrade"], locks_dir)
+        return outcome_of(before, before, solves, {})
+    if not solves and not args["upgrade"]:
         return outcome_of(before, before, solves, {})
     with one_at_a_time(locks_dir, fleet.run) as done:
         # Another host's fork may have made them by now: what it solved in this run is not solved once more.
         now = survey()
-        solves = solves_of(now)
+        if not done:
+            locksolves.check_upgrade(now, args["upgrade"], locks_dir)
+        solves = locksolves.to_make(now, update, args["upgrade"])
         current = {want.conda_lock for want, found in now if check or found.state == "reused"}
         todo = [one for one in solves if one.want.conda_lock not in current & set(done)]
         if todo:

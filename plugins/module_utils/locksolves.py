@@ -17,6 +17,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import 
 from ansible_collections.condafleet.core.plugins.module_utils.projects import is_named
 
 Update = Union[bool, Sequence[str]]
+Surveyed = Sequence[Tuple[Wanted, Found]]
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,19 @@ def only(
     return [entry for entry in kept if entry["targets"]]
 
 
-def to_make(
-    surveyed: Sequence[Tuple[Wanted, Found]], update: Update, upgrade: Sequence[str] = (), *, locks_dir: str = ""
-) -> List[Solve]:
-    """The locks to solve: missing and stale ones, those to update, and those that hold a package to upgrade.
+def to_make(surveyed: Surveyed, update: Update, upgrade: Sequence[str] = ()) -> List[Solve]:
+    """The locks to solve: missing and stale ones, those to update, and those that hold a package to upgrade."""
+    solves = [_solve(want, found, update, upgrade) for want, found in surveyed if not want.given]
+    return [solve for solve in solves if solve]
 
-    FleetError for a package that no lock in `locks_dir` holds, unless one is solved anyway that may come to hold it.
-    """
-    ours = [(want, found) for want, found in surveyed if not want.given]
-    solves = [solve for want, found in ours for solve in [_solve(want, found, update, upgrade)] if solve]
-    anyway = any(found.state != "reused" for _dummy, found in ours)
+
+def check_upgrade(surveyed: Surveyed, upgrade: Sequence[str], locks_dir: str) -> None:
+    """FleetError for a package that no lock in `locks_dir` holds, nor one that is still to be made may come to hold."""
+    if any(found.state == "missing" for _dummy, found in surveyed):
+        return
     for name in upgrade:
-        if not anyway and not any(holds(found, name) for _dummy, found in ours) and not folder_holds(locks_dir, name):
+        if not any(holds(found, name) for _dummy, found in surveyed) and not folder_holds(locks_dir, name):
             raise FleetError(_unknown("upgrade", name, "package of any lock", ["the name of a package that is locked"]))
-    return solves
 
 
 def request(

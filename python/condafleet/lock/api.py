@@ -69,7 +69,8 @@ def lock_all(
             indexes=indexes,
             python=python,
         )
-        solves = locksolves.to_make(surveyed, update, upgrade, locks_dir=str(locks_dir))
+        locksolves.check_upgrade(surveyed, upgrade, str(locks_dir))
+        solves = locksolves.to_make(surveyed, update, upgrade)
         if solves and not check:
             request = {**locksolves.request(solves, depot, timeout), "auth": check_hosts(auth)}
             run_child(request, timeout=timeout, progress=progress)
