@@ -36,7 +36,7 @@ def normal_pylock(environment: str, document: Any) -> Dict[str, Any]:
         "requires_python": str(document.get("requires-python") or document.get("requires_python") or ""),
         "environments": sorted(str(one) for one in _list(where, document, "environments")),
         "groups": sorted(str(one) for one in _list(where, document, "default-groups", "groups")),
-        "packages": sorted(packages, key=lambda package: repr(sorted(package.items(), key=repr))),
+        "packages": sorted(packages, key=lambda one: (one["name"], one["version"], one["marker"], str(one))),
     }
 
 
