@@ -85,7 +85,7 @@ def refusal(prefix: str, name: str) -> Optional[str]:
             "kept. Next: move it away yourself, or leave %s out of environments_adopt. Nothing was changed."
             % (path, folder(prefix), name)
         )
-    busy = users(path)
+    busy = users(prefix, name)
     if busy:
         return (
             "environments_adopt: %s can't be moved aside while processes use it: %s. Next: wait until they end, or end "
@@ -94,19 +94,21 @@ def refusal(prefix: str, name: str) -> Optional[str]:
     return None
 
 
-def users(path: str) -> Optional[str]:
+def users(prefix: str, name: str) -> Optional[str]:
     """Who uses an environment, in words; None for nobody, as far as can be seen from this node.
 
     Also who was activated in it and will start something from there next: unlike a generation, it can't be pinned, and
     would be another one from one command to the next.
     """
+    path = os.path.join(prefix, installations.ENVS, name)
     if not os.path.exists(path):
         return None
     pids = others_in([path])
     if pids:
         return who(pids)
-    found = uses({path: []})
-    return found.get(path)
+    # conda calls it by the installation that PREFIX leads to, or led to when it was activated.
+    homes = [os.path.join(installations.folder(prefix), one) for one in installations.list_names(prefix)]
+    return uses({path: [os.path.join(home, installations.ENVS, name) for home in homes]}).get(path)
 
 
 def warnings(path: str, seconds: float = SECONDS, system_root: str = "/") -> List[str]:

@@ -130,9 +130,11 @@ def test_who_uses_it_is_named_and_nothing_is_changed(request_: Request) -> None:
     assert planned(request_)["action"] == "switch"
 
 
-def test_a_shell_that_was_activated_in_it_uses_it(request_: Request) -> None:
+@pytest.mark.parametrize("called", ["mini/envs/x", "mini.d/embedded-24.7.1-0-1/envs/x"])
+def test_a_shell_that_was_activated_in_it_uses_it(request_: Request, tmp_path: Path, called: str) -> None:
+    (tmp_path / "mini.d/embedded-24.7.1-0-1").mkdir(parents=True)
     sleeper = subprocess.Popen(
-        ["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE, env={"PATH": f"{request_.link()}/bin:/usr/bin:/bin"}
+        ["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE, env={"PATH": f"{tmp_path}/{called}/bin:/usr/bin:/bin"}
     )
     try:
         with pytest.raises(FleetError, match=rf"process {sleeper.pid} \(\w+: sh\) has it in its environment"):
