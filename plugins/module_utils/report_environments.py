@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import STATES, standing
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge, worst
-
-# From good to bad.
-STATES = ("ok", "behind", "unfinished", "drifted", "replaced")
 
 
 def environments_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return {NAME: {generation, digest, target, state, …}} for every environment that was declared or handled."""
+    """Return {NAME: {generation, digest, target, state, why, fingerprint, files, drift}} for every environment that was
+    declared or handled. `files` is ok, damaged, unknown, or None where they were not looked at; `drift` is how the
+    generation differs from its receipt, or None.
+    """
     planned = at(data, "plan", "environments")
     observed = at(data, "observed", "environments")
     generations = {entry["name"]: entry for entry in (at(data, "observed").get("generations") or [])}
@@ -25,27 +26,28 @@ def environments_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "generation": seen.get("generation"),
             "digest": current.get("digest") or at(current, "receipt").get("digest"),
             "target": current.get("target") or at(current, "receipt").get("target") or entry.get("target"),
-            "state": environment_state(entry, seen, current),
+            "state": standing(entry, seen, current),
             "why": entry.get("why") or None,
+            "fingerprint": current.get("fingerprint"),
+            "files": files_state(at(current, "drift")),
+            "drift": current.get("drift") if current.get("drifted") else None,
         }
         newer = at(data, "environments", name)
         if newer.get("generation") and newer["generation"] != base["generation"]:
-            base.update(state="ok", why=None)  # it was switched since it was observed
+            # It was switched since it was observed.
+            base.update(state="ok", why=None, fingerprint=None, files=None, drift=None)
         found[name] = merge(base, newer)
     return found
 
 
-def environment_state(planned: Mapping[str, Any], seen: Mapping[str, Any], current: Mapping[str, Any]) -> str:
-    """Return how one environment stands: ok, behind, unfinished, drifted, or replaced by what is not condafleet's."""
-    if planned.get("state") in STATES:
-        return str(planned["state"])
-    if seen and (seen.get("kind") == "directory" or not seen.get("generation")):
-        return "replaced"
-    if current.get("drifted") or planned.get("action") == "repair":
-        return "drifted"
-    if seen.get("kind") == "broken" or (current and not current.get("finished", True)):
-        return "unfinished"
-    return "ok" if planned.get("action", "none") == "none" else "behind"
+def files_state(drift: Mapping[str, Any]) -> str | None:
+    """Return ok, damaged, or unknown where there is no list to compare with; None where no file was looked at."""
+    if drift.get("verified") in (None, "quick"):
+        return None
+    if drift["verified"] == "unknown":
+        return "unknown"
+    counts = at(drift, "files", "counts")
+    return "damaged" if not counts or any(counts.values()) else "ok"
 
 
 def host_state(data: Mapping[str, Any]) -> str:
@@ -56,6 +58,6 @@ def host_state(data: Mapping[str, Any]) -> str:
         states.append("unfinished")
     if plan.get("damage"):
         states.append("drifted")
-    if plan.get("installation") or plan.get("shells") or plan.get("modulefiles"):
+    if any(plan.get(part) for part in ("installation", "shells", "modulefiles", "blocked")):
         states.append("behind")
     return worst(states, STATES, "ok")

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
 from ansible_collections.condafleet.core.plugins.module_utils.report_environments import environments_report
+from ansible_collections.condafleet.core.plugins.module_utils.report_groups import groups, sentences
 from ansible_collections.condafleet.core.plugins.module_utils.report_validation import validation_report
 
 SCHEMA_VERSION = 1
@@ -24,8 +25,10 @@ def build_report(
         name: host_report(host["status"], host.get("message"), host.get("data") or {})
         for name, host in sorted(hosts.items())
     }
-    fleet = {"hosts": len(found)}
+    fleet: dict[str, Any] = {"hosts": len(found)}
     fleet.update({status: sum(host["status"] == status for host in found.values()) for status in STATUSES})
+    fleet["groups"] = groups(found)
+    fleet["differences"] = sentences(fleet["groups"])
     return {
         "schema_version": SCHEMA_VERSION,
         "condafleet_version": condafleet_version,

@@ -74,8 +74,14 @@ def validate(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetRes
     return _run("validate", inventory, options)
 
 
-def status(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
-    """Observe every node, change nothing; each host's `state` is ok, behind, unfinished, drifted or replaced."""
+def status(*, inventory: Inventory, full: bool = False, **options: Unpack[RunOptions]) -> FleetResult:
+    """Observe every node, change nothing; each host's `state` is ok, behind, unfinished, drifted, replaced or broken.
+
+    `full=True` compares every file of the environments with its sha256 too, whatever `environments_verify` says. The
+    report's `fleet.groups` tells which nodes have the same, and how the others differ.
+    """
+    if full:
+        options["extra_vars"] = {**options.get("extra_vars", {}), "environments_verify": "full"}
     result = _run("status", inventory, options)
     # A lock that is missing makes a task "changed", since it would be made; but this run makes none.
     hosts = {

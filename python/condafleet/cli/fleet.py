@@ -67,6 +67,14 @@ PURGE = _option(
     ],
     False,
 )
+FULL = _option(
+    "full",
+    Annotated[
+        bool,
+        typer.Option("--full", help="Also compare every file of the environments by its sha256."),
+    ],
+    False,
+)
 LOCK_ENVIRONMENTS = _option(
     "environments",
     Annotated[list[str] | None, typer.Argument(metavar="[ENVIRONMENT]...", help="Only these environments.")],
@@ -118,7 +126,7 @@ VERBS: dict[str, Verb] = {
     "shell": Verb(api.init_shell),
     "environments": Verb(api.create_environments),
     "validate": Verb(api.validate),
-    "status": Verb(api.status, checks=False),
+    "status": Verb(api.status, own=(FULL,), checks=False),
     "lock": Verb(
         api.lock,
         own=(LOCK_ENVIRONMENTS, LOCK_TARGETS, UPGRADE, UPDATE, STALE_CHECK, LOCK_DIFF),

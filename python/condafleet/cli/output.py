@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from condafleet.cli import audit_tables, tables, users_tables
+from condafleet.cli import audit_tables, status_tables, tables, users_tables
 from condafleet.errors import InputError
 from condafleet.results import FleetResult
 
@@ -56,8 +56,6 @@ class Output:
         """
         report = result.report()
         notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
-        if verb == "status":
-            notes.update({name: tables.stand(host) for name, host in result.hosts.items() if host.status == "ok"})
         if check and verb != "lock":
             notes.update({name: tables.planned(result.hosts[name]) for name in result.changed})
         if verb == "audit":
@@ -70,6 +68,8 @@ class Output:
             report = {"schema_version": 1, "locks": dict(result.locks)}
             if not result.ok:
                 self.show(tables.hosts(result.report(), notes))
+        elif verb == "status":
+            self.status(result, report)
         else:
             self.report(report, notes)
         self.data(report)
@@ -79,6 +79,18 @@ class Output:
         self.show(tables.hosts(report, notes or {}))
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
+        self._beside(report)
+
+    def status(self, result: FleetResult, report: dict[str, Any]) -> None:
+        """Show how a fleet stands: nodes that stand alike in one row."""
+        self.show(status_tables.nodes(result.hosts))
+        for table in (status_tables.environments(report), status_tables.validation(report)):
+            if table.row_count:
+                self.show(table)
+        self._beside(report)
+
+    def _beside(self, report: dict[str, Any]) -> None:
+        """Show what users built, and the last line."""
         for table in (tables.dependants(report), users_tables.environments(report)):
             if table.row_count:
                 self.show(table)

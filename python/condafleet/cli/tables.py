@@ -29,25 +29,27 @@ def hosts(report: Mapping[str, Any], notes: Mapping[str, str]) -> Table:
     table = _table("host", "status", "environments", "what happened")
     for name, host in sorted(report["hosts"].items(), key=lambda item: (WORST_FIRST.index(item[1]["status"]), item[0])):
         what = notes.get(name) or host["message"] or ""
-        table.add_row(name, _word(host["status"]), _environments(host["environments"]), what)
+        table.add_row(name, word(host["status"]), _environments(host["environments"]), what)
     return table
-
-
-def stand(host: HostResult) -> str:
-    """Return how a host stands, and what differs."""
-    changes = planned(host)
-    return f"{host.state}: {changes}" if changes else host.state
 
 
 def planned(host: HostResult) -> str:
     """Return what is to be done on a host, in one line; nothing where it is as declared."""
+    return differences(host, environments=True)
+
+
+def differences(host: HostResult, *, environments: bool) -> str:
+    """Return what differs on a host from its declaration, in one line, with its environments or without."""
     plan = host.data.get("plan") or {}
     changes = [f"installation damaged: {plan['damage']}"] if plan.get("damage") else []
     parts = ("installation", "shells", "modulefiles")
     changes += [str(change["what"]) for part in parts for change in plan.get(part) or ()]
-    changes += [
-        f"{name}: {one['why']}" for name, one in host.environments.items() if one["why"] and one["state"] != "ok"
-    ]
+    found = {name: one for name, one in host.environments.items() if one["why"] and one["state"] != "ok"}
+    if environments:
+        changes += [f"{name}: {one['why']}" for name, one in found.items()]
+    # What an environment is blocked by is said of it.
+    said = {one["why"] for one in found.values()}
+    changes += [text for text in plan.get("blocked") or () if text not in said]
     changes += [
         f"validate {name} with {framework}: {why}"
         for name, frameworks in sorted((plan.get("validation") or {}).items())
@@ -75,9 +77,9 @@ def validation(report: Mapping[str, Any]) -> Table:
                     name,
                     environment,
                     framework,
-                    _word(str(one.get("verdict", "ERROR"))),
-                    _figure(one.get("test_accuracy"), "{:.4f}"),
-                    _figure(one.get("images_per_second"), "{:,.0f}"),
+                    word(str(one.get("verdict", "ERROR"))),
+                    figure(one.get("test_accuracy"), "{:.4f}"),
+                    figure(one.get("images_per_second"), "{:,.0f}"),
                     str(one.get("reason") or one.get("message") or ""),
                 )
     return table
@@ -147,9 +149,9 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _word(word: str) -> Text:
+def word(word: str) -> Text:
     return Text(word, style=STYLES.get(word, ""))
 
 
-def _figure(value: Any, form: str) -> str:
+def figure(value: Any, form: str) -> str:
     return form.format(value) if isinstance(value, int | float) else "-"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from condafleet.cli import tables
+from condafleet.cli import status_tables, tables
 from condafleet.cli.depot import size
 from condafleet.cli.exit_codes import error_code, exit_code
 from condafleet.cli.options import read_extra_vars, read_inventory, read_value
@@ -151,10 +151,11 @@ def test_hosts_worst_first_with_task_and_message() -> None:
 
 
 def test_how_a_host_stands() -> None:
-    assert tables.stand(host()) == "ok"
+    assert status_tables.stand(host()) == ("ok", "")
     part = host(action="build")
     part.data["plan"]["shells"] = [{"what": "bash", "before": None, "after": "block"}]
-    assert tables.stand(part) == "behind: bash; e: w"
+    assert status_tables.stand(part) == ("behind", "bash")
+    assert tables.planned(part) == "bash; e: w"
 
 
 def test_what_is_planned_for_a_host() -> None:

@@ -55,7 +55,10 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
     }
     report = maker.build_report(hosts, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", "0.1.0")
     assert list(report["hosts"]) == ["a", "b"]
-    assert report["fleet"] == {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
+    counts = {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
+    groups = report["fleet"].pop("groups")
+    assert report["fleet"] == {**counts, "differences": []}
+    assert [(group["hosts"], group["of"], group["differs"]) for group in groups["pytorch"]] == [(["a"], 1, False)]
     assert report["hosts"]["b"] == {
         "status": "failed",
         "message": "no room",
@@ -63,6 +66,7 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
         "environments": {},
         "validation": {},
         "dependants": None,
+        "users_environments": None,
         "plan": None,
     }
     assert maker.report_summary(report) == "2 hosts: 1 ok, 0 changed, 1 failed, 0 unreachable"
@@ -72,6 +76,9 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
         "target": "linux-64-cpu",
         "state": "ok",
         "why": "as it is",
+        "fingerprint": None,
+        "files": None,
+        "drift": None,
     }
 
 
@@ -94,7 +101,7 @@ def test_texts_of_files_are_left_out() -> None:
         ("build", {"environments": {}}, "behind"),
         ("build", {"generations": [{"name": G1, "finished": True, "drifted": True}]}, "drifted"),
         ("build", {"generations": [{"name": G1, "finished": False, "drifted": None}]}, "unfinished"),
-        ("build", {"environments": {"pytorch": {"kind": "broken", "target": "/x", "generation": G2}}}, "unfinished"),
+        ("build", {"environments": {"pytorch": {"kind": "broken", "target": "/x", "generation": G2}}}, "broken"),
         ("blocked", {"environments": {"pytorch": {"kind": "directory", "generation": None}}}, "replaced"),
         ("blocked", {"environments": {"pytorch": {"kind": "link", "target": "/x", "generation": None}}}, "replaced"),
     ],
@@ -121,6 +128,9 @@ def test_what_was_switched_counts_and_not_what_was_seen_before() -> None:
         "target": "linux-64-cpu",
         "state": "ok",
         "why": None,
+        "fingerprint": None,
+        "files": None,
+        "drift": None,
     }
 
 

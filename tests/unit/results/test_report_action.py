@@ -50,7 +50,8 @@ def test_the_report_is_written_once_for_all(tmp_path: Path) -> None:
     assert result.changed == ()
     report = json.loads(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    assert report["fleet"] == {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
+    counts = {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
+    assert report["fleet"] == {**counts, "groups": {}, "differences": []}
     assert report["hosts"]["a"]["installation"] == {"prefix": "/opt/m", "state": "present"}
     assert report["condafleet_version"] == result.report()["condafleet_version"]
     assert set(report) == set(result.report())

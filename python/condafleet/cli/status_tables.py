@@ -1,0 +1,84 @@
+"""How a fleet stands, as tables that stay short however many nodes it has. Pure: data in, something to print out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import STATES
+from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
+from condafleet.cli import tables
+from condafleet.results import HostResult
+
+STYLES = {"ok": "green", "behind": "yellow", "unreachable": "bold red", "failed": "bold red"}
+WORST_FIRST = ("failed", "unreachable", *reversed(STATES))
+
+
+def nodes(hosts: Mapping[str, HostResult]) -> Table:
+    """Return the table of nodes: those that stand alike in one row, the worst first."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, host in hosts.items():
+        rows.setdefault(stand(host), []).append(name)
+    table = tables.listing(("nodes", "state", "which", "what differs beside environments"), ())
+    for (state, what), names in sorted(
+        rows.items(), key=lambda item: (WORST_FIRST.index(item[0][0]), item[0], item[1])
+    ):
+        table.add_row(str(len(names)), _word(state), folded(names), what)
+    return table
+
+
+def stand(host: HostResult) -> tuple[str, str]:
+    """Return how a node stands, and what differs on it, in the same words for all nodes of which they are true."""
+    if host.status in ("failed", "unreachable"):
+        # Of each node it is said with its own name.
+        return host.status, f"{host.task}: {host.message}".replace(host.name, "NODE")
+    return host.state, tables.differences(host, environments=False)
+
+
+def environments(report: Mapping[str, Any]) -> Table:
+    """Return the table of environments: for each of their targets the nodes that have the same, the most first."""
+    table = tables.listing(("environment", "target", "nodes", "state", "which", "how it differs"), ())
+    for name, members in report["fleet"]["groups"].items():
+        for group in members:
+            state = Text.assemble(_word(group["state"]), {"ok": " (files ok)"}.get(str(group["files"]), ""))
+            number = f"{len(group['hosts'])} of {group['of']}"
+            target = str(group["target"] or "-")
+            table.add_row(name, target, number, state, folded(group["hosts"]), group["how"])
+    return table
+
+
+def validation(report: Mapping[str, Any]) -> Table:
+    """Return the table of verdicts: nodes of one verdict in one row, with their lowest figures."""
+    rows: dict[tuple[str, ...], list[tuple[str, Mapping[str, Any]]]] = {}
+    for name, host in report["hosts"].items():
+        for environment, entry in host["validation"].items():
+            for framework, one in entry["frameworks"].items():
+                why = str(one.get("reason") or one.get("message") or "").replace(name, "NODE")
+                key = (environment, framework, str(one.get("verdict", "ERROR")), why)
+                rows.setdefault(key, []).append((name, one))
+    table = tables.listing(
+        ("environment", "framework", "verdict", "nodes", "which", "least accuracy", "least images/s", "why"), ()
+    )
+    for (environment, framework, verdict, why), found in sorted(rows.items()):
+        table.add_row(
+            environment,
+            framework,
+            tables.word(verdict),
+            str(len(found)),
+            folded(name for name, _ in found),
+            tables.figure(_least(found, "test_accuracy"), "{:.4f}"),
+            tables.figure(_least(found, "images_per_second"), "{:,.0f}"),
+            why,
+        )
+    return table
+
+
+def _least(found: list[tuple[str, Mapping[str, Any]]], figure: str) -> float | None:
+    return min((one[figure] for _, one in found if isinstance(one.get(figure), int | float)), default=None)
+
+
+def _word(state: str) -> Text:
+    return Text(state, style=STYLES.get(state, "red"))
