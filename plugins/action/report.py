@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.report_gate import decisions_of, missing_nodes
 from ansible_collections.condafleet.core.plugins.module_utils.report_hosts import (
     READ_BY_REPORT,
     host_data,
@@ -62,11 +63,13 @@ class ActionModule(ActionBase):
         everyone = args["hosts"] or variables.get("ansible_play_hosts_all") or []
         alive = set(variables.get("ansible_play_hosts") or [])
         hosts: dict[str, Any] = {}
+        gate = decisions_of(variables)
+        missing = missing_nodes(gate)
         for name in everyone:
             known = variables["hostvars"][name]
             left = {key: known[key] for key in READ_BY_REPORT if key in known}
-            status, message = host_status(left, name in alive)
+            status, message = host_status(left, name in alive, missing.get(name))
             done = name in alive and not self._task.check_mode
             hosts[name] = {"status": status, "message": message, "data": host_data(left, done)}
         ended = now()
-        return build_report(hosts, args["started"] or ended, ended, collection_version())
+        return build_report(hosts, args["started"] or ended, ended, collection_version(), gate)

@@ -12,12 +12,13 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
 
-PLAN, STAGE = "plan", "stage"
+PLAN, STAGE, ROLLBACK = "plan", "stage", "rollback"
 # What a node can't do that is missing, and what has not happened to any node when the gate stops them all.
-CANNOT = {PLAN: "can't take the plan", STAGE: "are not staged"}
+CANNOT = {PLAN: "can't take the plan", STAGE: "are not staged", ROLLBACK: "can't go back"}
 UNTOUCHED = {
     PLAN: "Nothing was fetched, built or switched, on any node.",
     STAGE: "Nothing was switched, on any node.",
+    ROLLBACK: "Nothing was switched, on any node.",
 }
 # A plan that says so lets a node go on, or has nothing for it to do.
 GOES_ON = ("pending", "converged", "unvalidated")
@@ -42,7 +43,7 @@ def present(after: str, plan: Mapping[str, Any], staged: bool) -> bool:
 def reasons(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> List[str]:
     """Why a node is missing: what its plan says, and what the tasks said that failed on it, loops item by item."""
     found = [str(one) for one in plan.get("blocked") or (plan.get("plan") or {}).get("blocked") or []]
-    for result in results if found else [plan, *results]:
+    for result in [] if found else [plan, *results]:
         for one in result.get("results") or [result]:
             if one.get("unreachable"):
                 why = str(one.get("msg") or "no reason was given").strip()

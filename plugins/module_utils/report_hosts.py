@@ -11,8 +11,11 @@ from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
 READ_BY_REPORT = ("condafleet_plan", "__validation_trained")
 
 
-def host_status(variables: Mapping[str, Any], alive: bool) -> tuple[str, str | None]:
-    """Return (status, message) of a host, from its variables and from whether it still takes part in the run."""
+def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None = None) -> tuple[str, str | None]:
+    """Return (status, message) of a host, from its variables and from whether it still takes part in the run.
+
+    `missing` is what the gate said of it, if it was missing there.
+    """
     planned = at(variables, "condafleet_plan")
     if planned.get("unreachable"):
         return "unreachable", str(planned.get("msg") or "it could not be reached")
@@ -21,6 +24,8 @@ def host_status(variables: Mapping[str, Any], alive: bool) -> tuple[str, str | N
     complaints = [str(item["complaint"]) for item in _trained(variables) if item.get("complaint")]
     if complaints and not alive:
         return "failed", " ".join(complaints)
+    if missing and not alive:
+        return "failed", missing
     if not alive:
         return "failed", "it failed or was lost after the plan; the output of the run says where"
     return ("changed" if at(planned, "plan").get("state") == "pending" else "ok"), None

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
 from ansible_collections.condafleet.core.plugins.module_utils.report_environments import environments_report
+from ansible_collections.condafleet.core.plugins.module_utils.report_gate import gate_report
 from ansible_collections.condafleet.core.plugins.module_utils.report_groups import groups, sentences
 from ansible_collections.condafleet.core.plugins.module_utils.report_validation import validation_report
 
@@ -15,11 +16,16 @@ STATUSES = ("ok", "changed", "failed", "unreachable")
 
 
 def build_report(
-    hosts: Mapping[str, Mapping[str, Any]], started: str, ended: str, condafleet_version: str
+    hosts: Mapping[str, Mapping[str, Any]],
+    started: str,
+    ended: str,
+    condafleet_version: str,
+    gate: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the report (schema_version 1) of {NAME: {status, message, data}}.
 
     `data` is what the actions handed over under `condafleet`: what the plan observed, and what came of it since.
+    `gate` is {plan|stage: decision} of the gates that the run came to.
     """
     found = {
         name: host_report(host["status"], host.get("message"), host.get("data") or {})
@@ -35,6 +41,7 @@ def build_report(
         "started": started,
         "ended": ended,
         "fleet": fleet,
+        "gate": gate_report(gate or {}),
         "hosts": found,
     }
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import merge
+from ansible_collections.condafleet.core.plugins.module_utils.report_gate import missing_nodes
 from condafleet.errors import CondafleetError, InputError, LockError
 from condafleet.results import FleetResult, HostResult, Status
 
@@ -20,6 +21,8 @@ CHECKS = (
     "ansible.builtin.validate_argument_spec",
     "validate_argument_spec",
 )
+
+GATE = "condafleet.core.gate"
 
 # The task of the site's playbook that fails, on localhost, where an inventory has no host.
 ASK = "Ask for an inventory"
@@ -44,6 +47,7 @@ class Fold:
         self.unreachable: dict[str, Failure] = {}
         self.data: dict[str, dict[str, Any]] = {}
         self.locks: dict[str, Any] = {}
+        self.gate: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
         self.began = False  # whether any task ended on any host
 
@@ -65,6 +69,8 @@ class Fold:
             self._take(host, result)
             if _action(data) == LOCK and isinstance(result.get("locks"), Mapping):
                 self.locks = merge(_locks(result["locks"]), _solved(self.locks, result["locks"]))
+            if _action(data) == GATE and isinstance(result.get("gate"), Mapping):
+                self.gate[str(result["gate"]["after"])] = dict(result["gate"])
 
     def _take(self, host: str, result: Mapping[str, Any]) -> None:
         for one in (result, *(item for item in result.get("results") or () if isinstance(item, Mapping))):
@@ -87,19 +93,25 @@ class Fold:
             started=self.started,
             ended=stamp(now),
             locks=MappingProxyType(self.locks),
+            gate=MappingProxyType(self.gate),
         )
 
     def _host(self, name: str, stats: Mapping[str, Any]) -> HostResult:
         def count(kind: str) -> int:
             return int((stats.get(kind) or {}).get(name, 0))
 
+        # The gate's stop is said by some host, for all; those that it is about may not have failed by themselves yet.
+        stops = [one for one in self.failures if one.host == name and self._is_stop(one)]
         failure: Failure | None = None
         status: Status
         if count("dark"):
             status, failure = "unreachable", self.unreachable.get(name)
-        elif count("failures"):
-            status = "failed"
-            failure = next((one for one in reversed(self.failures) if one.host == name), None)
+        elif count("failures") > len(stops):
+            own = (one for one in reversed(self.failures) if one.host == name and one not in stops)
+            status, failure = "failed", next(own, None)
+        elif name in self._stopped():
+            blocked = (self.data.get(name, {}).get("plan") or {}).get("blocked") or [self._stopped()[name]]
+            status, failure = "failed", Failure(name, "the gate", GATE, " ".join(blocked))
         elif count("changed"):
             status = "changed"
         elif count("ok"):
@@ -113,6 +125,13 @@ class Fold:
             task=failure.task if failure else None,
             data=MappingProxyType(self.data.get(name, {})),
         )
+
+    def _stopped(self) -> dict[str, str]:
+        """Return {host: why} of those for which a gate stopped the run."""
+        return dict(missing_nodes({after: one for after, one in self.gate.items() if not one["passed"]}))
+
+    def _is_stop(self, failure: Failure) -> bool:
+        return any(not one["passed"] and " ".join(one["text"].split()) in failure.message for one in self.gate.values())
 
     def refusal(self) -> CondafleetError | None:
         """Return what was refused before anything was touched: None unless that is all that went wrong."""

@@ -52,6 +52,8 @@ class FleetResult:
     started: str
     ended: str
     locks: Mapping[str, Any] = field(default_factory=dict)
+    gate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """{plan, stage: {hosts, missing, may_fail, passed, groups, …}}: who was missing at the gates, and why."""
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -83,6 +85,9 @@ class FleetResult:
         """Return this result, or raise FleetError if a node failed or could not be reached."""
         if self.ok:
             return self
+        stop = next((str(one["text"]) for one in self.gate.values() if not one["passed"]), None)
+        if stop:
+            raise FleetError(stop, self)
         bad = [self.hosts[name] for name in (*self.failed, *self.unreachable)]
         shown = "; ".join(f"{host.name}: {host.message}" for host in bad[:3])
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
@@ -101,7 +106,7 @@ class FleetResult:
             }
             for name, host in self.hosts.items()
         }
-        return dict(maker.build_report(hosts, self.started, self.ended, __version__))
+        return dict(maker.build_report(hosts, self.started, self.ended, __version__, self.gate))
 
     def audit(self) -> dict[str, Any]:
         """Return the audit as data (`schema_version` 1): see condafleet.audit."""

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from condafleet.cli import audit_tables, status_tables, tables, users_tables
+from condafleet.cli import audit_tables, gate_tables, status_tables, tables, users_tables
 from condafleet.errors import InputError
 from condafleet.results import FleetResult
 
@@ -56,6 +56,7 @@ class Output:
         """
         report = result.report()
         notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
+        notes.update(gate_tables.notes(report))
         if check and verb != "lock":
             notes.update({name: tables.planned(result.hosts[name]) for name in result.changed})
         if verb == "audit":
@@ -77,6 +78,9 @@ class Output:
     def report(self, report: dict[str, Any], notes: dict[str, str] | None = None) -> None:
         """Show a report as tables. `notes` say more about a host than its message."""
         self.show(tables.hosts(report, notes or {}))
+        stopped = gate_tables.gate(report)
+        if stopped.row_count:
+            self.show(stopped)
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
         self._beside(report)

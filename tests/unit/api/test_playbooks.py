@@ -29,7 +29,9 @@ def test_the_task_that_asks_for_an_inventory_is_known_by_its_name() -> None:
 def test_status_compares_by_the_very_same_plan() -> None:
     # It looks at files and into homes too, which a run that has work to do has no time for.
     more = ("files", "dependants")
-    assert {key: value for key, value in plan_task("status").items() if key not in more} == plan_task("site")
+    status = {key: value for key, value in plan_task("status").items() if key not in more}
+    # A run counts the nodes that can't take the plan before it fails them; a status has no gate.
+    assert {**status, "stop": False} == plan_task("site")
 
 
 @pytest.mark.parametrize(

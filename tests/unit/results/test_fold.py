@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from condafleet.errors import InputError, LockError
+from condafleet.errors import FleetError, InputError, LockError
 from condafleet.events import Fold, message_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -94,3 +94,46 @@ def test_what_was_refused_before_anything_was_touched() -> None:
 )
 def test_messages(result: dict[str, Any], message: str) -> None:
     assert message_of(result) == message
+
+
+def gate_event(host: str, passed: bool, **groups: list[str]) -> dict[str, Any]:
+    decision = {
+        "after": "plan",
+        "hosts": 3,
+        "missing": 1,
+        "may_fail": 0.0,
+        "passed": passed,
+        "groups": [{"names": ",".join(nodes), "nodes": nodes, "text": text} for text, nodes in groups.items()],
+        "text": "environments_may_fail: 1 of 3\nbad: too old",
+    }
+    return event("runner_on_ok", host, "condafleet.core.gate", task="Count", gate=decision)
+
+
+def test_a_stop_by_the_gate_is_the_failure_of_those_that_it_is_about() -> None:
+    stop = event(
+        "runner_on_failed", "good", "fail", "Stop", msg="Action failed: environments_may_fail: 1 of 3\nbad: too old"
+    )
+    blocked = {"data": {"condafleet": {"plan": {"state": "blocked", "blocked": ["its driver is too old"]}}}}
+    fold = folded(event("runner_on_ok", "bad", ansible_stats=blocked), gate_event("good", False, old=["bad"]), stop)
+    result = fold.result(stats(ok={"good": 4, "bad": 4}, failures={"good": 1}), NOW)
+    assert (result.hosts["good"].status, result.hosts["good"].message) == ("ok", None)
+    assert (result.hosts["bad"].status, result.hosts["bad"].message) == ("failed", "its driver is too old")
+    assert result.failed == ("bad",)
+    assert result.report()["gate"]["plan"]["groups"] == [{"names": "bad", "nodes": ["bad"], "text": "old"}]
+    with pytest.raises(FleetError, match="1 of 3\nbad: too old"):
+        result.raise_for_status()
+
+
+def test_the_host_that_says_the_stop_may_have_failed_by_itself_too() -> None:
+    stop = event("runner_on_failed", "a", "fail", "Stop", msg="environments_may_fail: 1 of 3 bad: too old")
+    own = event("runner_on_failed", "a", "y", "Mine", msg="no room")
+    fold = folded(own, gate_event("a", False, old=["bad"]), stop)
+    host = fold.result(stats(failures={"a": 2}, ok={"bad": 1}), NOW).hosts["a"]
+    assert (host.status, host.message) == ("failed", "no room")
+
+
+def test_a_gate_that_was_passed_fails_nobody() -> None:
+    fold = folded(gate_event("good", True, old=["bad"]))
+    result = fold.result(stats(ok={"good": 4, "bad": 4}), NOW)
+    assert result.ok
+    assert result.report()["gate"]["plan"]["passed"] is True
