@@ -18,6 +18,7 @@ RESULTS = (
     "__environments_fetched",
     "__environments_built",
     "__environments_tested",
+    "__environments_not_staged",
 )
 
 

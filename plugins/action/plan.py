@@ -39,6 +39,7 @@ class ActionModule(ActionBase):
                 "shells": {"type": "dict"},
                 "environments": {"type": "dict"},
                 "validation": {"type": "dict"},
+                "fingerprints": {"type": "str", "default": "current"},
                 "stop": {"type": "bool", "default": True},
             }
         )[1]
@@ -83,6 +84,7 @@ class ActionModule(ActionBase):
                 # What is declared no more is to be found too, where it is to be removed.
                 "environments": None if purge else [entry["name"] for entry in environments],
                 "modulepath": (args["environments"] or {}).get("modulepath"),
+                "fingerprints": args["fingerprints"],
                 "verify": (args["environments"] or {}).get("verify") or "quick",
                 "verify_timeout": (args["environments"] or {}).get("verify_timeout") or VERIFY_TIMEOUT,
                 "adopt": (args["environments"] or {}).get("adopt") or [],

@@ -52,6 +52,13 @@ options:
   validation:
     description: The validation as resolved for the role validation.
     type: dict
+  fingerprints:
+    description:
+      - Whether only current generations are compared with their receipts, or V(all) finished ones, to know before a
+        switch whether what was staged is still what it was.
+    type: str
+    choices: [current, all]
+    default: current
   stop:
     description:
       - Whether a node that can't take the plan fails at once.
@@ -91,7 +98,8 @@ conda:
   returned: when the node answered and can take the plan
 plan:
   description:
-    - What has to be done, with the keys C(installation), C(shells), C(modulefiles), C(environments), C(validation),
+    - What has to be done, with the keys C(installation), C(shells), C(modulefiles), C(environments), C(purge)
+      (names of environments), C(collect) (names of generations), C(validation),
       C(damage) (changed and missing files of the installation, in words), C(blocked) and C(state), which is one of
       C(converged), C(pending), C(unvalidated) and C(blocked).
   type: dict

@@ -69,6 +69,35 @@ def create_environments(*, inventory: Inventory, **options: Unpack[RunOptions]) 
     return _run("environments", inventory, options)
 
 
+def stage(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Fetch, build and test the declared environments on every node; nobody switches to them yet."""
+    return _run("stage", inventory, options)
+
+
+def switch(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
+    """Switch every node to what was staged, now or days ago; nobody switches where one is not staged.
+
+    Nothing is locked, fetched or built. Former generations that are in no use go then, beyond those that are kept.
+    """
+    return _run("switch", inventory, options)
+
+
+def rollback(
+    *, inventory: Inventory, environments: Sequence[str] = (), to: str | None = None, **options: Unpack[RunOptions]
+) -> FleetResult:
+    """Undo the newest switch on every node, or go to any generation that is kept; all nodes do, or none.
+
+    `environments` are names; without them, and without `to`, what the newest run has switched goes back. `to` is a
+    generation (`pytorch-0123456789ab-1`), or any of its lock (`pytorch-0123456789ab`). Needs no locks and no depot.
+    The declaration stays what it is: the next `provision` switches forward again, unless the lock is changed back.
+    """
+    if isinstance(environments, str):
+        raise InputError(f"environments: {environments!r} is not accepted. Accepted: a list of names.")
+    asked = {"condafleet_rollback_environments": list(environments), "condafleet_rollback_to": to}
+    given = {name: value for name, value in asked.items() if value}
+    return _run("rollback", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
+
+
 def validate(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
     """Train in every environment with its frameworks; verdicts and figures are in each host's `validation`."""
     return _run("validate", inventory, options)

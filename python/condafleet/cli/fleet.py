@@ -119,12 +119,32 @@ AUDITED = _option(
     None,
 )
 
+ROLLED_BACK = _option(
+    "environments",
+    Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ENVIRONMENT]...", help="Only these; without, what the newest run has switched."),
+    ],
+    None,
+)
+TO = _option(
+    "to",
+    Annotated[
+        str | None,
+        typer.Option("--to", metavar="GENERATION", help="This one, or without its last number any of that lock."),
+    ],
+    None,
+)
+
 VERBS: dict[str, Verb] = {
     "provision": Verb(api.provision),
     "plan": Verb(api.plan, checks=False),
     "install": Verb(api.install_miniconda),
     "shell": Verb(api.init_shell),
     "environments": Verb(api.create_environments),
+    "stage": Verb(api.stage),
+    "switch": Verb(api.switch),
+    "rollback": Verb(api.rollback, own=(ROLLED_BACK, TO)),
     "validate": Verb(api.validate),
     "status": Verb(api.status, own=(FULL,), checks=False),
     "lock": Verb(

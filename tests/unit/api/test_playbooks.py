@@ -35,7 +35,21 @@ def test_status_compares_by_the_very_same_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["site", "install", "shell", "environments", "validate", "status", "audit", "lock", "uninstall"]
+    "name",
+    [
+        "site",
+        "install",
+        "shell",
+        "environments",
+        "validate",
+        "status",
+        "audit",
+        "lock",
+        "stage",
+        "switch",
+        "rollback",
+        "uninstall",
+    ],
 )
 def test_every_function_has_its_playbook(name: str) -> None:
     assert (PLAYBOOKS / f"{name}.yml").is_file()

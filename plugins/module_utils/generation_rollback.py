@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which generation each node goes back to: decided for the whole fleet at once, from what each node keeps. Pure.
+
+A rollback undoes the newest switch, and only that: run again, it changes nothing. Without names it undoes what the
+newest run has switched, on the nodes where it did. A lock that was built anew (a repair) is no other state of things,
+so what counts is the lock, and of one lock whichever generation the node has.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ROLLBACK, Entry, times
+from ansible_collections.condafleet.core.plugins.module_utils.generations import parse_name
+from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
+
+_LOCK = re.compile(r"(?P<environment>.+)-(?P<digest12>[0-9a-f]{12})")
+# ENV and the start of its lock's digest.
+Lock = Tuple[str, str]
+
+
+@dataclass
+class Decision:
+    """moves: {node: {ENV: generation}}; missing: {node: why not}; kept: {node: {ENV: why nothing is to be done}}."""
+
+    moves: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    missing: Dict[str, List[str]] = field(default_factory=dict)
+    kept: Dict[str, Dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest switch of one environment: what it brought, in which run, and what was current before."""
+
+    lock: Lock
+    run: str
+    before: Optional[str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an environment goes to, or stays at (None), and why; or that it can't."""
+
+    generation: Optional[str]
+    why: str
+    possible: bool = True
+
+
+def decide(
+    nodes: Mapping[str, Mapping[str, Any]], environments: Sequence[str] = (), to: Optional[str] = None
+) -> Decision:
+    """`nodes` is {node: what conda_facts returned, with all fingerprints}; `to` a generation, or a lock `ENV-DIGEST12`.
+
+    InputError for a name that no node knows; FleetError where nodes would end on different locks.
+    """
+    wanted = _wanted(to)
+    names = _names(nodes, environments, wanted)
+    newest = {
+        node: {name: found for name in names for found in [_newest(conda, name)] if found}
+        for node, conda in nodes.items()
+    }
+    last = max((one.run for found in newest.values() for one in found.values()), default="")
+    asked = bool(environments or wanted)
+    decision = Decision()
+    for node, conda in nodes.items():
+        for name, one in newest[node].items():
+            current = _current(conda, name)
+            if current is None or not (asked or one.run == last):
+                continue
+            choice = _choose(conda, name, wanted, to) if wanted else _undo(conda, name, current, one, asked)
+            if choice.generation and choice.generation != current:
+                decision.moves.setdefault(node, {})[name] = choice.generation
+            elif choice.possible:
+                decision.kept.setdefault(node, {})[name] = choice.why
+            else:
+                decision.missing.setdefault(node, []).append("environment %s: %s." % (name, choice.why))
+    if not wanted:
+        _refuse_mixed(nodes, decision)
+    return decision
+
+
+def _wanted(to: Optional[str]) -> Optional[Lock]:
+    if not to:
+        return None
+    parsed = parse_name(to)
+    if parsed:
+        return parsed.environment, parsed.digest12
+    found = _LOCK.fullmatch(to)
+    if not found:
+        raise InputError(
+            "to", to, "a generation, such as pytorch-0123456789ab-1, or without the number at its end", "correct it"
+        )
+    return found.group("environment"), found.group("digest12")
+
+
+def _names(nodes: Mapping[str, Any], environments: Sequence[str], wanted: Optional[Lock]) -> List[str]:
+    known = sorted({name for conda in nodes.values() for name in conda["environments"] if _current(conda, name)})
+    asked = list(environments) or ([wanted[0]] if wanted else known)
+    for name in asked:
+        if name not in known:
+            raise InputError(
+                "environments", name, "environments of condafleet on these nodes: %s" % (", ".join(known) or "none"),
+                "correct it",
+            )  # fmt: skip
+    if wanted and asked != [wanted[0]]:
+        raise InputError(
+            "to", "-".join(wanted), "a generation of the one environment that is named", "name %s" % wanted[0]
+        )
+    return asked
+
+
+def _newest(conda: Mapping[str, Any], name: str) -> Optional[Newest]:
+    """The newest switch that was no rollback, of a lock that was built again the first one."""
+    entries: List[Entry] = [one for one in conda["history"].get(name) or [] if one["generation"]]
+    forward = [index for index, one in enumerate(entries) if one["why"] != ROLLBACK]
+    if not forward:
+        return None
+    first = forward[-1]
+    lock = _lock(entries[first]["generation"])
+    while first and _lock(entries[first - 1]["generation"]) == lock:
+        first -= 1
+    before = entries[first - 1]["generation"] if first else None
+    return Newest(lock, str(entries[first]["run"] or entries[first]["since"]), before)
+
+
+def _undo(conda: Mapping[str, Any], name: str, current: str, newest: Newest, asked: bool) -> Choice:
+    if _lock(current) != newest.lock:
+        return Choice(None, "it was rolled back already")
+    if newest.before is None:
+        # Where nobody named it, it is new with that run, and may stay.
+        return Choice(None, "nothing was current before %s" % current, possible=not asked)
+    return _choose(conda, name, _lock(newest.before), newest.before)
+
+
+def _choose(conda: Mapping[str, Any], name: str, lock: Lock, exactly: Optional[str]) -> Choice:
+    """The generation of this lock that was named, that is current, or the newest that is whole: in this order."""
+    whole = _whole(conda, name, lock)
+    for one in (exactly, _current(conda, name), *reversed(whole)):
+        if one in whole:
+            return Choice(one, "it is current")
+    kept = ", ".join(_described(conda, record) for record in _finished(conda, name)) or "none"
+    return Choice(None, "no whole generation of %s-%s is kept (kept are: %s)" % (*lock, kept), possible=False)
+
+
+def _whole(conda: Mapping[str, Any], name: str, lock: Lock) -> List[str]:
+    """By serial, so that the last is the newest."""
+    records = [record for record in _finished(conda, name) if _lock(record["name"]) == lock and not record["drifted"]]
+    return [record["name"] for record in sorted(records, key=lambda record: record["serial"])]
+
+
+def _finished(conda: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
+    return [record for record in conda["generations"] if record["environment"] == name and record["finished"]]
+
+
+def _described(conda: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    notes = []
+    if record["name"] == _current(conda, record["environment"]):
+        notes.append("current")
+    if record["drifted"]:
+        notes.append("drifted")
+    if record["name"] not in times(conda["history"].get(record["environment"]) or []):
+        notes.append("never current")
+    return "%s (%s)" % (record["name"], ", ".join(notes)) if notes else str(record["name"])
+
+
+def _current(conda: Mapping[str, Any], name: str) -> Optional[str]:
+    return (conda["environments"].get(name) or {}).get("generation")
+
+
+def _lock(generation: str) -> Lock:
+    parsed = parse_name(generation)
+    return (parsed.environment, parsed.digest12) if parsed else (generation, "")
+
+
+def _refuse_mixed(nodes: Mapping[str, Mapping[str, Any]], decision: Decision) -> None:
+    """Nodes of one target that leave for different locks would make a fleet that is mixed."""
+    ends: Dict[Tuple[str, str], Dict[Lock, List[str]]] = {}
+    for node, moves in decision.moves.items():
+        for name, generation in moves.items():
+            record = next(one for one in nodes[node]["generations"] if one["name"] == generation)
+            target = str((record["receipt"] or {}).get("target"))
+            ends.setdefault((name, target), {}).setdefault(_lock(generation), []).append(node)
+    for (name, target), locks in sorted(ends.items()):
+        if len(locks) > 1:
+            told = "; ".join("%s-%s on %s" % (*lock, folded(some)) for lock, some in sorted(locks.items()))
+            raise FleetError(
+                "environment %s: nodes of the target %s would go back to different locks: %s. Accepted: one for all. "
+                "Next: name one of these (--to %s-%s), or leave nodes out (--limit). Nothing was switched, on any node."
+                % (name, target, told, *sorted(locks)[0])
+            )
