@@ -11,7 +11,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs, lockspec
+from ansible_collections.condafleet.core.plugins.module_utils import lock_abi, lockfile, lockinputs, lockspec
+from ansible_collections.condafleet.core.plugins.module_utils.cuda_builds import check_cuda
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted, Wanting, wanted
 from ansible_collections.condafleet.core.plugins.module_utils.spec_files import (
@@ -103,6 +104,8 @@ def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:
     if want.given or not said.get("inputs_digest"):
         # Made by another tool: the user vouches for it. Variables that were declared are not in it yet.
         _check_terms(want, lock)
+        _check_abi(want, lock, conda_lock, pylock)
+        check_cuda(want.conda_lock, want.target, want.definition, lock.packages)
         variables = {**lock.variables, **want.spec["variables"]}
         return Found("reused", replace(lock, environment=want.environment, target=want.target, variables=variables))
     if (lock.environment, lock.target) != (want.environment, want.target):
@@ -129,6 +132,13 @@ def _check_platform(want: Wanted, lock: lockfile.Lock) -> None:
                     want.conda_lock, package.filename, package.subdir, want.target, accepted[0]
                 )
             )
+
+
+def _check_abi(want: Wanted, lock: lockfile.Lock, conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> None:
+    try:
+        lock_abi.check(lock, want.definition, lockfile.depends(conda_lock), lockfile.requires_python(pylock))
+    except FleetError as error:
+        raise FleetError("{0}: {1}".format(want.conda_lock, error)) from error
 
 
 def _check_terms(want: Wanted, lock: lockfile.Lock) -> None:

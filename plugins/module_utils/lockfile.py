@@ -80,7 +80,12 @@ def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:
     packages.sort(key=_key)
     for one, other in zip(packages, packages[1:]):
         if _key(one) == _key(other):
-            raise LockFileError("lock: {0} package {1!r} stands in it twice. Next: lock again.".format(*_key(one)))
+            raise LockFileError(
+                "lock: {0} package {1!r} stands in it twice ({2} for {3}, {4} for {5}). Accepted: a lock for one "
+                "platform, with each package once. Next: lock again.".format(
+                    *_key(one), _label(one), one.subdir or "any", _label(other), other.subdir or "any"
+                )
+            )
     return Lock(
         environment=str(ours.get("environment") or ""),
         target=str(ours.get("target") or ""),
@@ -93,6 +98,25 @@ def recorded(conda_lock: Mapping[str, Any]) -> Dict[str, str]:
     """What the lock file says about itself: created_by, inputs_digest, environment, target, digest, if it does."""
     ours = _metadata(conda_lock).get("custom_metadata") or {}
     return {str(key): str(value) for key, value in ours.items()}
+
+
+def depends(conda_lock: Mapping[str, Any]) -> Dict[str, List[str]]:
+    """What each conda package needs, as the file says it: {name: [`python >=3.11,<3.12.0a0`, …]}."""
+    found = {}
+    for entry in _entries(conda_lock, "package"):
+        needs = entry.get("dependencies") if entry.get("manager") == "conda" else None
+        found[str(entry.get("name"))] = [
+            "{0} {1}".format(name, asked) for name, asked in (needs.items() if isinstance(needs, Mapping) else ())
+        ]
+    return found
+
+
+def requires_python(pylock: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    """(what says so, the range of versions) for a pylock.toml and those of its packages that name one."""
+    entries = [("the pylock file", pylock)] + [
+        ("pip's %s" % one.get("name"), one) for one in pylock.get("packages", [])
+    ]
+    return [(who, str(one["requires-python"])) for who, one in entries if one.get("requires-python")]
 
 
 def digest(lock: Lock) -> str:

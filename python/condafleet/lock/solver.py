@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+from ansible_collections.condafleet.core.plugins.module_utils import lock_abi, lockfile
+from ansible_collections.condafleet.core.plugins.module_utils.cuda_builds import check_cuda
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
+from condafleet.errors import LockError
 from condafleet.lock import foreign
 from condafleet.lock import sources as places
-from condafleet.lock.builds import check_cuda
 from condafleet.lock.conda import list_conda, older_in_conda, solve_conda
 from condafleet.lock.files import LockPair, make_pair, read_pair, write_pair
 from condafleet.lock.held import solve_holding
@@ -69,7 +70,11 @@ def lock_environment(
         records=records,
         wheels=wheels,
     )
-    check_cuda(name, target, definition.get("cuda"), pair.lock.packages)
+    check_cuda(f"environments_list: {name}", target, definition, pair.lock.packages)
+    try:
+        lock_abi.check(pair.lock, definition, {str(record["name"]): record["depends"] for record in records})
+    except lock_abi.AbiError as error:
+        raise LockError(f"environments_list: {name}: target {target!r}: {error.message}") from error
     took = time.monotonic() - started
     say(f"{name} for {target}: {len(records)} conda packages, {len(wheels)} wheels, {took:.1f} s")
     return pair

@@ -223,6 +223,40 @@ def test_a_pair_of_locks_is_taken_as_it_is(made, declared, targets, tmp_path):
     assert other.digest != state.digest
 
 
+def test_a_pair_of_another_tool_is_held_to_the_target(made, declared, targets, tmp_path):
+    (state,) = lock_all([declared], targets, tmp_path / "locks", depot=made.write())
+    pair = tmp_path / "theirs" / "x.conda-lock.yml"
+    pair.parent.mkdir()
+    document = yaml.safe_load(state.conda_lock.read_text())
+    del document["metadata"]["custom_metadata"]
+    pylock = state.pylock.read_text()
+
+    def take(glibc="2.36"):
+        pair.write_text(yaml.safe_dump(document))
+        pair.with_name("x.pylock.toml").write_text(pylock)
+        entry = {"name": "mine", "spec": str(pair), "targets": ["here"]}
+        return lock_all([entry], {"here": {"platform": "linux-64", "glibc": glibc}}, tmp_path / "unused")
+
+    assert take()[0].state == "reused"
+    with pytest.raises(LockError, match=r"x\.conda-lock\.yml: .*torch 2\.7\.1\+cpu: its wheel needs glibc 2\.28"):
+        take(glibc="2.17")
+    pylock = pylock.replace('"==3.11.*"', '"==3.12.*"')
+    with pytest.raises(LockError, match=r"the pylock file is for python ==3\.12\.\*, and conda's is 3\.11\.9"):
+        take()
+    pylock = state.pylock.read_text()
+    document["package"].append({**document["package"][1], "version": "3.12.4"})
+    document["package"][-1]["url"] = document["package"][-1]["url"].replace("3.11.9", "3.12.4")
+    with pytest.raises(
+        LockError, match=r"conda package 'python' stands in it twice \(3\.11\.9 h0_0 for linux-64"
+    ):
+        take()
+    document["package"].pop()
+    document["package"].append({**document["package"][0], "name": "sympy", "dependencies": {"python": "3.11.*"}})
+    document["package"][-1]["url"] = "https://example.com/c/linux-64/sympy-1.26.4-py311_0.conda"
+    with pytest.raises(LockError, match=r"pip's sympy 1\.13\.0 is provided by conda too"):
+        take()
+
+
 def test_an_environment_file_is_found_and_missing_ones_are_named(made, declared, targets, tmp_path):
     folder = tmp_path / "specs"
     folder.mkdir()
