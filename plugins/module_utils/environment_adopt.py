@@ -29,6 +29,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.processes import o
 from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
 FOLDER = "adopted-envs"
+# In the place of a generation's name: what was moved aside last.
+ADOPTED = "adopted"
 _NAME = re.compile(r"(?P<environment>.+)-(?P<serial>[1-9][0-9]*)")
 SHOWN = 5
 

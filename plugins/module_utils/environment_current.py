@@ -9,6 +9,7 @@ from typing import Any, Mapping, Optional
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import (
+    ADOPTED,
     adopt,
     next_path,
     refusal,
@@ -21,6 +22,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
     chosen,
     finished_names,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.environment_restored import restored
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved, recorded
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce, read
@@ -30,11 +32,13 @@ from ansible_collections.condafleet.core.plugins.module_utils.progress import no
 
 def current(request: Request) -> Outcome:
     """`PREFIX/envs/NAME` leads to the generation: one step for whoever opens it."""
+    if request.generation == ADOPTED:
+        return restored(request)
     state = gen.link_state(request.prefix, request.root, request.name)
     aside = check_place(request, state)
     before = (state or {}).get("generation")
     held = before_packages(request)
-    details = {"before": before, "adopted": aside}
+    details = {"before": before, "adopted": aside, "restored": None}
     wanted = request.generation or chosen(request)
     if wanted is None:
         if request.check:

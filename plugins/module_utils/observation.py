@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ansible_collections.condafleet.core.plugins.module_utils import files, generation_history
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import find_dependants
-from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import observe_plain
+from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import adopted, observe_plain
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import recorded
 from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import read_spared
 from ansible_collections.condafleet.core.plugins.module_utils.generations import (
@@ -53,6 +53,10 @@ def observe(
     noted = generation_history.read(root)
     for name, state in found.items():
         state["recorded"] = recorded(noted.get(name, []), state)
+    for one in adopted(prefix, root):
+        if one["environment"] in found:
+            # The last of several is the one that can come back.
+            found[one["environment"]]["adopted"] = one["path"]
     for name in set(adopt).intersection(found):
         if not found[name]["generation"]:
             found[name]["plain"] = observe_plain(prefix, root, name, system_root=system_root)

@@ -70,6 +70,7 @@ options:
     description:
       - For O(state=current), the finished generation to switch to, such as an earlier one.
       - Without it the newest finished one of O(digest) is taken.
+      - V(adopted) goes back to what was made by hand and adopted (O(adopt)), which then stands again where it stood.
     type: str
   why:
     description: For O(state=current), what the environment's history says of the move.

@@ -131,6 +131,7 @@ conda:
     environments:
       description:
         - For each name below C(envs), whether it is a link, a directory or broken, and the link's generation.
+        - C(adopted), where there is one, is the path of what was moved aside for it and can come back.
         - C(plain), for what O(adopt) names and is not condafleet's, has C(path), C(aside) (where it would be kept),
           C(owner), C(python), C(packages), C(refusal) (why it can't be adopted now, or null) and C(warnings).
       type: dict

@@ -18,6 +18,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import environment
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import read
 from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
 
@@ -92,7 +93,15 @@ def test_it_is_moved_aside_as_it_is(request_: Request, whole: str) -> None:
     assert not aside(request_).parent.exists()
     request_.check = False
     done = states.current(request_)
-    assert done.details == promised.details == {"before": None, "adopted": str(aside(request_))}
+    assert (
+        done.details
+        == promised.details
+        == {
+            "before": None,
+            "adopted": str(aside(request_)),
+            "restored": None,
+        }
+    )
     assert done.packages == promised.packages
     assert done.diff == promised.diff
     assert [(one["name"], one["before"], one["after"]) for one in done.packages["changed"]] == [("tool", "1 0", "2 0")]
@@ -216,6 +225,39 @@ def test_whatever_stands_there_can_be_adopted_and_given_back(
     after = os.lstat(there)
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
     assert not Path(request_.prefix + ".d").exists()
+
+
+def test_there_is_a_way_back_to_what_was_made_by_hand(request_: Request, whole: str) -> None:
+    before = snapshot(place(request_))
+    states.current(request_)
+    assert observe(request_.prefix, request_.root)["environments"]["x"]["adopted"] == str(aside(request_))
+    request_.generation, request_.why, request_.check = "adopted", "rollback", True
+    promised = states.current(request_)
+    assert place(request_).is_symlink()
+    request_.check = False
+    done = states.current(request_)
+    assert snapshot(place(request_)) == before
+    assert (promised.changed, promised.packages, promised.details, promised.diff) == (
+        True,
+        done.packages,
+        done.details,
+        done.diff,
+    )
+    assert [one["name"] for one in done.packages["added"]] == ["python", "six"]
+    assert done.details == {"before": GENERATION, "adopted": None, "restored": str(aside(request_))}
+    assert [one["generation"] for one in read(request_.root)["x"]] == [GENERATION, None]
+    assert states.current(request_).changed is False
+    request_.generation = None
+    assert states.current(request_).details["adopted"] == str(aside(request_)), "and there again"
+
+
+def test_what_was_never_adopted_cannot_come_back(request_: Request) -> None:
+    states.current(request_)
+    place(request_).unlink()
+    aside(request_).rename(aside(request_).parent / "y-1")
+    request_.generation = "adopted"
+    with pytest.raises(FleetError, match=f"Accepted: a finished generation of x: {GENERATION}.*nothing was adopted"):
+        states.current(request_)
 
 
 def test_adopted_twice_both_are_kept_and_the_last_comes_back(request_: Request, tmp_path: Path, whole: str) -> None:
