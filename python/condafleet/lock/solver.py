@@ -153,8 +153,8 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
                 indexes=solve.get("indexes", ()),
                 hosts=request.get("auth"),
                 inputs=solve["inputs"],
-                former=read_pair(Path(solve["conda_lock"]), Path(solve["pylock"])) if solve.get("hold") else None,
-                upgrade=solve.get("upgrade", ()),
+                former=read_pair(Path(solve["conda_lock"]), Path(solve["pylock"])) if solve["hold"] else None,
+                upgrade=solve["upgrade"],
                 timeout=float(request.get("timeout", 600)),
                 say=say,
             ),
@@ -162,7 +162,7 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         )
         for solve in request["solves"]
     ]
-    for pair, solve in pairs if request.get("write", True) else []:
+    for pair, solve in pairs if request["write"] else []:
         write_pair(pair, Path(solve["conda_lock"]), Path(solve["pylock"]))
     return {
         "schema_version": 1,

@@ -363,3 +363,15 @@ def test_a_cuda_target_with_a_cpu_build_is_an_error_for_every_kind(
     for name, content in kinds.items():
         with pytest.raises(LockError, match=r"target 'gpu' has CUDA 12\.0, but gets a CPU build: (py)?torch 2\.7\.1"):
             lock_all([entry(spec(name, content), targets=["gpu"])], definition, tmp_path / "locks", depot=depot)
+
+
+def test_a_pair_that_was_brought_is_held_to_its_target_too(made: Any, depot: Any, targets: Any, tmp_path: Path) -> None:
+    spec = {"conda": ["python=3.11"], "pip": ["torch"]}
+    (state,) = lock_all([entry(spec)], targets, tmp_path / "locks", depot=depot)
+    given = entry(state.conda_lock)
+    assert lock_all([given], targets, tmp_path / "other")[0].state == "reused"
+    definition = {"linux-64-cpu": {**targets["linux-64-cpu"], "cuda": "12.0"}}
+    with pytest.raises(
+        LockError, match=r"conda-lock\.yml: target 'linux-64-cpu' has CUDA 12\.0, but gets a CPU build: torch"
+    ):
+        lock_all([given], definition, tmp_path / "other")

@@ -1,69 +1,18 @@
-"""What uv is asked, and whether what it gives can use a GPU."""
+"""What uv is asked."""
 
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import projects
-from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from condafleet.errors import LockError
-from condafleet.lock import builds, wheels
+from condafleet.lock import wheels
 from condafleet.lock.sources import Sources
 
 DEPOT = Sources(
     channels=["file:///d/channel"], index="file:///d/simple", depot_url="file:///d", origins={"https://c.invalid/": ""}
 )
 CPU = {"platform": "linux-64", "glibc": "2.36"}
-
-
-def pip(name, version="1"):
-    return Package("pip", name, version, "", "https://x.invalid/x.whl", "0" * 64, None, None, "x.whl", "")
-
-
-def conda(name, build):
-    return Package("conda", name, "2.5", build, "https://x.invalid/x.conda", "0" * 64, "0" * 32, None, "x", "linux-64")
-
-
-@pytest.mark.parametrize(
-    "packages",
-    [
-        [pip("torch", "2.7.1+cpu")],
-        [pip("torch", "2.7.1")],
-        [pip("torch", "2.7.1+cpu"), pip("nvidia-cublas-cu12")],
-        [pip("torch", "2.7.1+rocm6.3")],
-        [pip("tensorflow-cpu"), pip("nvidia-cudnn-cu12")],
-        [pip("tensorflow")],
-        [pip("jaxlib", "0.4.30")],
-        [conda("pytorch", "cpu_generic_py311_0")],
-        [conda("pytorch", "py3.11_cpu_0")],
-        [conda("tensorflow-base", "cpu_py311_0")],
-        [conda("jaxlib", "cpu_py311_0")],
-        [conda("pytorch-cpu", "cpu_0")],
-    ],
-)
-def test_cpu_builds_for_cuda_are_an_error_that_names_them(packages):
-    with pytest.raises(LockError, match=rf"'gpu' has CUDA 12\.8, but gets a CPU build: {packages[0].name} ") as caught:
-        builds.check_cuda("x", "gpu", "12.8", packages)
-    assert f"Next: {packages[0].name}: " in str(caught.value)
-    builds.check_cuda("x", "cpu", None, packages)
-
-
-@pytest.mark.parametrize(
-    "packages",
-    [
-        [pip("torch", "2.7.1+cu126")],
-        [pip("torch", "2.7.1"), pip("nvidia-cublas-cu12")],
-        [pip("torch", "2.13.0"), pip("nvidia-cublas")],
-        [pip("tensorflow"), pip("nvidia-cudnn-cu12")],
-        [pip("jaxlib"), pip("jax-cuda12-plugin")],
-        [conda("pytorch", "cuda126_py311_0")],
-        [conda("pytorch", "gpu_cuda118py311_0")],
-        [conda("pytorch", "py3.11_cuda12.1_cudnn8.9.2_0")],
-        [conda("numpy", "py311_0")],
-    ],
-)
-def test_cuda_builds_pass(packages):
-    builds.check_cuda("x", "gpu", "12.8", packages)
 
 
 @pytest.mark.parametrize(
