@@ -57,6 +57,8 @@ def test_a_depot_behind_both_is_solved_from(site: GuardedSite, tmp_path: Path) -
         "definition": {"platform": "linux-64", "glibc": "2.36"},
         "channels": [],
         "inputs": {},
+        "hold": False,
+        "upgrade": [],
         "conda_lock": str(tmp_path / "small/linux-64-cpu.conda-lock.yml"),
         "pylock": str(tmp_path / "small/linux-64-cpu.pylock.toml"),
     }
@@ -64,6 +66,7 @@ def test_a_depot_behind_both_is_solved_from(site: GuardedSite, tmp_path: Path) -
         "schema_version": 1,
         "depot": {"url": f"{site.url}/open", "sha256": sha256},
         "timeout": 120,
+        "write": True,
         "solves": [solve],
     }
     with pytest.raises(LockError, match="CERTIFICATE_VERIFY_FAILED"):
