@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import ADOPTED
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ROLLBACK, Entry, times
 from ansible_collections.condafleet.core.plugins.module_utils.generations import parse_name
@@ -52,10 +53,13 @@ class Choice:
 def decide(
     nodes: Mapping[str, Mapping[str, Any]], environments: Sequence[str] = (), to: Optional[str] = None
 ) -> Decision:
-    """`nodes` is {node: what conda_facts returned, with all fingerprints}; `to` a generation, or a lock `ENV-DIGEST12`.
+    """`nodes` is {node: what conda_facts returned, with all fingerprints}; `to` a generation, a lock `ENV-DIGEST12`, or
+    `adopted` for what stood there before the named environments were adopted.
 
     InputError for a name that no node knows; FleetError where nodes would end on different locks.
     """
+    if to == ADOPTED:
+        return _before_adoption(nodes, environments)
     wanted = _wanted(to)
     names = _names(nodes, environments, wanted)
     newest = {
@@ -79,6 +83,28 @@ def decide(
                 decision.missing.setdefault(node, []).append("environment %s: %s." % (name, choice.why))
     if not wanted:
         _refuse_mixed(nodes, decision)
+    return decision
+
+
+def _before_adoption(nodes: Mapping[str, Mapping[str, Any]], environments: Sequence[str]) -> Decision:
+    """Nodes on which nothing was adopted stay as they are: not every node had made the environment by hand."""
+    held = {node: conda["environments"] for node, conda in nodes.items()}
+    known = sorted({name for found in held.values() for name, state in found.items() if state.get("adopted")})
+    if not environments or not set(environments) <= set(known):
+        raise InputError(
+            "environments",
+            ", ".join(environments) or "no name",
+            "those adopted here: %s" % (", ".join(known) or "none"),
+            "name those that are to be again what was made by hand",
+        )
+    decision = Decision()
+    for node, found in held.items():
+        for name in environments:
+            state = found.get(name) or {}
+            if state.get("adopted") and state.get("generation"):
+                decision.moves.setdefault(node, {})[name] = ADOPTED
+            else:
+                decision.kept.setdefault(node, {})[name] = "nothing was adopted for it, or that stands there again"
     return decision
 
 

@@ -29,7 +29,10 @@ options:
     elements: str
     default: []
   to:
-    description: A generation, or without the number at its end any of that lock.
+    description:
+      - A generation, or without the number at its end any of that lock.
+      - V(adopted) is what was made by hand and adopted, for each of O(environments), which have to be named then. Nodes
+        on which nothing was adopted stay as they are.
     type: str
   fleet:
     description: All hosts that were meant to take part, also those that have dropped out.

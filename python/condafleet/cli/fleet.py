@@ -131,7 +131,9 @@ TO = _option(
     "to",
     Annotated[
         str | None,
-        typer.Option("--to", metavar="GENERATION", help="This one, or without its last number any of that lock."),
+        typer.Option(
+            "--to", metavar="GENERATION", help="This one, or without its last number any of that lock; or adopted."
+        ),
     ],
     None,
 )

@@ -89,6 +89,18 @@ def test_nodes_that_would_end_apart_stop_it_all() -> None:
         decide({"n1": node(A, C), "n2": node(B, C)}, ["x"])
 
 
+def test_what_was_adopted_can_be_named_and_only_where_it_was() -> None:
+    had, never, back = node(A, B), node(A, B), node(A)
+    had["environments"]["x"]["adopted"] = "/opt/mini.d/adopted-envs/x-1"
+    back["environments"]["x"] = {"generation": None, "adopted": "/opt/mini.d/adopted-envs/x-1"}
+    decision = decide({"had": had, "never": never, "back": back}, ["x"], "adopted")
+    assert decision.moves == {"had": {"x": "adopted"}}
+    assert (sorted(decision.kept), decision.missing) == (["back", "never"], {})
+    for names in ([], ["y"], ["x", "y"]):
+        with pytest.raises(InputError, match="those adopted here: x"):
+            decide({"had": had, "never": never}, names, "adopted")
+
+
 def test_nodes_without_the_environment_are_not_concerned() -> None:
     assert decide({"n1": node(A, B), "n2": node()}, ["x"]).missing == {}
 
