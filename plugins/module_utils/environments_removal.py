@@ -11,6 +11,8 @@ from typing import Any, Dict, List
 from ansible_collections.condafleet.core.plugins.module_utils import (
     environment_adopt,
     files,
+    generation_history,
+    generation_spared,
     generations,
     installations,
 )
@@ -25,6 +27,8 @@ FOLDERS = (
     "generations", "pkgs", "wheels", "uv-cache", "tools", "datasets", "validation", "scratch", "modulefiles",
     "progress", "jobs",
 )  # fmt: skip
+# What it notes there.
+NOTES = (generation_history.FILE, generation_spared.FILE)
 LOCK = "lock"
 
 
@@ -48,7 +52,7 @@ def observe(prefix: str, root: str) -> Dict[str, Any]:
             if one["environment"] not in others
         },
         "generations": [name for name in generations.list_names(root) if generations.parse_name(name)],
-        "folders": [name for name in (*FOLDERS, LOCK, MARKER) if os.path.lexists(os.path.join(root, name))],
+        "folders": [name for name in (*FOLDERS, *NOTES, LOCK, MARKER) if os.path.lexists(os.path.join(root, name))],
     }
 
 
@@ -105,3 +109,5 @@ def _remove(prefix: str, root: str) -> None:
         path = os.path.join(root, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
+    for name in NOTES:
+        files.remove_quietly(os.path.join(root, name))

@@ -57,6 +57,15 @@ def test_ours_goes_and_users_own_stays(root: Path, capsys: Capture) -> None:
     assert run(root, capsys)["changed"] is False
 
 
+def test_notes_of_generations_go_with_them(root: Path, capsys: Capture) -> None:
+    for name in ("history.json", "spared.json"):
+        (root / name).write_text("{}")
+    done = run(root, capsys)
+    assert str(root / "history.json") in done["removed"]
+    assert done["left"] == []
+    assert not root.exists()
+
+
 def test_what_was_adopted_comes_back(root: Path, capsys: Capture) -> None:
     kept = root.parent / "mini.d" / "adopted-envs"
     for name, text in (("plain-1", "first"), ("plain-2", "second"), ("hers-1", "older"), ("gone-1", "alone")):
