@@ -94,7 +94,7 @@ def search(bases: Sequence[str], system_root: str = "/", modulepaths: Sequence[s
     places = [(base, os.path.realpath(base)) for base in bases]
     for folder in KERNELS_OF_SYSTEM:
         yield from _kernels(under(system_root, folder), "system", places)
-    folders = [under(system_root, folder) for folder in (*module_pins.SYSTEM, *modulepaths)]
+    folders = [*(under(system_root, folder) for folder in module_pins.SYSTEM), *modulepaths]
     yield from _modules(module_pins.of_system(folders, _read), "system", places)
     for user in everybody(system_root):
         yield from _of_user(user, places)
