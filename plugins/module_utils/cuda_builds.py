@@ -100,6 +100,9 @@ def _pip_advice(package: Package, wheels: Set[str], libraries: Set[str]) -> Opti
         return "ask for 'tensorflow[and-cuda]'"
     if package.name == "torch" and not local.startswith("cu") and (local or not libraries & _FOR_TORCH):
         return "solve from an index that has CUDA builds (the depot or index used has a CPU build)"
+    if package.name == "tensorflow" and package.filename.endswith("_aarch64.whl") and not local:
+        # Whatever its extra brings: what TensorFlow publishes for aarch64 is built without CUDA.
+        return "use linux-64, or a build of your own (+cu…) from an index of yours: TensorFlow has none for aarch64"
     if package.name == "tensorflow" and not libraries >= _FOR_TENSORFLOW:
         return "ask for 'tensorflow[and-cuda]'"
     if package.name == "jaxlib" and "cuda" not in local and not any(_JAX_PLUGIN.match(name) for name in wheels):

@@ -1,5 +1,7 @@
 """Whether the frameworks of a lock can use the target's GPU."""
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import cuda_builds
@@ -60,6 +62,17 @@ def test_cpu_builds_for_cuda_are_an_error_that_names_them(packages):
 )
 def test_cuda_builds_pass(packages):
     cuda_builds.check_cuda("environments_list: x", "gpu", {"cuda": "12.8"}, packages)
+
+
+def test_tensorflow_for_aarch64_is_a_cpu_build_whatever_its_extra_brings():
+    libraries = [pip("nvidia-cudnn-cu12"), pip("nvidia-cuda-nvcc-cu12")]
+    published = replace(
+        pip("tensorflow", "2.21.0"), filename="tensorflow-2.21.0-cp313-cp313-manylinux_2_27_aarch64.whl"
+    )
+    with pytest.raises(SpecError, match=r"gets a CPU build: tensorflow 2\.21\.0"):
+        cuda_builds.check_cuda("environments_list: x", "gpu", {"cuda": "12.8"}, [published, *libraries])
+    own = replace(published, version="2.21.0+cu12")
+    cuda_builds.check_cuda("environments_list: x", "gpu", {"cuda": "12.8"}, [own, *libraries])
 
 
 @pytest.mark.parametrize(
