@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from ansible_collections.condafleet.core.plugins.module_utils import disk, files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
@@ -13,16 +15,20 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
 
 
+# What is told of a step that had nothing to do, so that the keys are always the same.
+NOTHING: Dict[str, Any] = {"fetched": 0, "bytes": 0, "uv": None, "damaged": []}
+
+
 def fetched(request: Request) -> Outcome:
     """Every archive of the lock in ROOT, verified; nothing to do where a generation of the lock is usable."""
     ready = request.usable() or draft_of(request)
     if ready:
-        return Outcome(False, ready["name"])
+        return Outcome(False, ready["name"], details=dict(NOTHING))
     absent = cache.missing(request.root, request.packages)
     planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
     text = "".join("fetch %s\n" % package.filename for package in absent)
     if request.check:
-        return Outcome(bool(absent), planned, diff=text, details={"fetched": len(absent), "bytes": None})
+        return Outcome(bool(absent), planned, diff=text, details={**NOTHING, "fetched": len(absent), "bytes": None})
     cache.ensure_root(request.root)
     with request.lock("fetch %s" % request.name), cache.scratch_folder(request.root):
         progress = request.progress()
@@ -41,5 +47,7 @@ def fetched(request: Request) -> Outcome:
         uv = None
         if any(package.manager == "pip" for package in request.packages):
             uv = ensure_uv(request.root, request.tools, request.platform, request.depot_url, access)
+        # Before conda is run for any environment: it looks at all archives, and unpacks what it knows no URL of.
+        cache.register_urls(request.root, request.packages)
         dropped = cache.drop_damaged(request.root, request.packages, progress)
     return Outcome(bool(done["fetched"] or dropped), planned, diff=text, details={**done, "uv": uv, "damaged": dropped})

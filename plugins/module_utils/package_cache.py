@@ -221,6 +221,8 @@ def damage(folder: str, package: Package) -> Optional[str]:
     record = files.read_json(os.path.join(folder, "info", "repodata_record.json"), {})
     if record.get("sha256") not in (None, package.sha256) or record.get("md5") not in (None, package.md5):
         return "it was unpacked from another archive"
+    if record.get("channel") == "<unknown>":
+        return "it was unpacked before its URL was known, so conda would look for it elsewhere"
     listed = files.read_json(os.path.join(folder, "info", "paths.json"))
     if not isinstance(listed, dict):
         return "info/paths.json is missing or unreadable"

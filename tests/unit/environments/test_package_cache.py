@@ -120,6 +120,10 @@ def test_what_is_unpacked_and_whole_is_kept(root: Path, depot: Path) -> None:
         (lambda folder: (folder / "code.py").unlink(), "code.py is missing"),
         (lambda folder: (folder / "info" / "paths.json").unlink(), "info/paths.json is missing"),
         (
+            lambda folder: (folder / "info" / "repodata_record.json").write_text('{"channel": "<unknown>"}'),
+            "before its URL was known",
+        ),
+        (
             lambda folder: (folder / "info" / "repodata_record.json").write_text('{"sha256": "other"}'),
             "unpacked from another archive",
         ),
