@@ -15,9 +15,10 @@ from typing import Dict, Iterable, List, Optional
 # conda writes its records with sorted keys and an indent of two: the package's own sha256 stands after the list of
 # its files, within the last lines. Reading those alone is what makes this quick.
 _TAIL = 4096
-_SHA256 = re.compile(rb'^  "sha256": "([0-9a-f]{64})"', re.MULTILINE)
+_SHA256 = b'\n  "sha256": "'
+_HEX = re.compile(rb"[0-9a-f]{64}")
 # Scripts hold the path of their prefix, so their hash and size in RECORD differ from generation to generation.
-_SCRIPT = re.compile(rb'^("?(?:\.\./)+bin/[^,\n]*),[^\n]*$', re.MULTILINE)
+_SCRIPTS = b"../bin/"
 ABSENT = "-"
 
 
@@ -104,12 +105,14 @@ def _record_sha256(path: str) -> Optional[str]:
         return None
     try:
         size = os.fstat(handle).st_size
-        found = _SHA256.findall(os.pread(handle, _TAIL, max(0, size - _TAIL)))
+        end = os.pread(handle, _TAIL, max(0, size - _TAIL))
     except OSError:
         return None
     finally:
         os.close(handle)
-    return found[-1].decode("ascii") if found else None
+    place = end.rfind(_SHA256)
+    found = _HEX.match(end, place + len(_SHA256)) if place >= 0 else None
+    return found.group().decode("ascii") if found else None
 
 
 def _record_digest(path: str) -> Optional[str]:
@@ -119,9 +122,26 @@ def _record_digest(path: str) -> Optional[str]:
     if b"uv_cache.json" in content:
         # uv notes there when its wheel was fetched: not what is installed, and different on every node.
         content = b"\n".join(line for line in content.splitlines() if b"/uv_cache.json," not in line)
-    if b"../bin/" in content:
-        content = _SCRIPT.sub(rb"\1", content)
+    if _SCRIPTS in content:
+        content = _without_scripts(content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _without_scripts(content: bytes) -> bytes:
+    """A RECORD in which scripts have their names only. Looked for, not matched line by line: RECORDs are long."""
+    kept, done = [], 0
+    place = content.find(_SCRIPTS)
+    while place >= 0:
+        line = content.rfind(b"\n", 0, place) + 1
+        end = content.find(b"\n", place)
+        end = len(content) if end < 0 else end
+        name = content.find(b",", place, end)
+        # Of the hashes and sizes themselves, only those of what lies in the prefix's own bin are left out.
+        if name >= 0 and content[line:place].strip(b'"./') == b"":
+            kept.append(content[done:name])
+            done = end
+        place = content.find(_SCRIPTS, end)
+    return b"".join([*kept, content[done:]])
 
 
 def _digest(path: str) -> Optional[str]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import activation, converged, figures, fleet, measure, shell_start
+from . import activation, converged, drift, figures, fleet, measure, shell_start, status
 
 
 def find_depot(named: Path | None) -> Path:
@@ -38,7 +38,11 @@ def main(argv: list[str]) -> int:
     names = [variant.name for variant in converged.VARIANTS]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", default="converged", choices=["converged", "activation", "shells"], help="what to measure"
+        "what",
+        nargs="?",
+        default="converged",
+        choices=["converged", "activation", "shells", "drift", "status"],
+        help="what to measure",
     )
     parser.add_argument("--installation", type=Path, metavar="PREFIX", help="shells: a conda that is there already")
     parser.add_argument(
@@ -67,6 +71,16 @@ def main(argv: list[str]) -> int:
         write(result, "shell_start")
         print("Milliseconds for the whole shell, medians.\n" + shell_start.table(result))
         return 0
+    if options.what == "drift":
+        result = drift.run(find_depot(options.depot), options.rounds, say)
+        write(result, "drift")
+        print(drift.table(result))
+        return 0 if all(part["holds"] for part in result["parts"].values()) else 1
+    if options.what == "status":
+        result = status.run(options.rounds, say)
+        write(result, "status")
+        print(status.table(result))
+        return 0 if result["holds"] else 1
     result = converged.run(
         options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, options.keep, say
     )
