@@ -136,7 +136,12 @@ conda:
           C(owner), C(python), C(packages), C(refusal) (why it can't be adopted now, or null) and C(warnings).
       type: dict
     generations:
-      description: The generations below the root, with receipt and, for current ones, fingerprint and drift.
+      description:
+        - The generations below the root, with receipt and, for current ones, C(fingerprint), C(drifted), C(broken) (why it
+          can't be used, or null) and C(drift).
+        - C(drift) has C(verified) (V(quick), V(full), or V(unknown) where files were to be compared and there is no list
+          of them), C(packages) (C(added), C(removed), C(changed); null where it can't be told), C(files) (C(changed),
+          C(missing), C(added), at most ten names each, C(counts) and C(more); null where none was looked at) and C(notes).
       type: list
       elements: dict
     shells:

@@ -48,6 +48,7 @@ options:
       - A dictionary with C(declared) (the list of environments), C(targets) and C(locks), and maybe C(target) (of the
         whole node, instead of what is seen), C(modulefiles) (whether there shall be some) and C(modulepath) (their
         folder).
+      - C(verify) (V(quick) or V(full)) and C(verify_timeout) are M(condafleet.core.conda_facts)'s.
     type: dict
   validation:
     description: The validation as resolved for the role validation.
