@@ -60,7 +60,7 @@ def current(request: Request) -> Outcome:
     packages = difference(held, installed(record))
     if leads_to(state, wanted):
         return Outcome(False, wanted, details=details)
-    if record["drifted"]:
+    if record["drifted"] or record["broken"]:
         raise FleetError(
             "environment %r: %s is not what its receipt says it was. Accepted: a generation that nobody changed. "
             "Next: choose another one. Nothing was switched." % (request.name, wanted)
