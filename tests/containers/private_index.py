@@ -41,8 +41,9 @@ class Site:
     `asked` lists (path, Authorization header, status).
     """
 
-    def __init__(self, pages: Mapping[str, bytes], accepted: Iterable[str] = ()) -> None:
+    def __init__(self, pages: Mapping[str, bytes], accepted: Iterable[str] = (), refusal: int = 401) -> None:
         self.pages, self.accepted = dict(pages), tuple(accepted)
+        self.refusal = refusal
         self.asked: list[tuple[str, str | None, int]] = []
         site = self
 
@@ -52,7 +53,8 @@ class Site:
             def do_GET(self) -> None:
                 said = self.headers.get("Authorization")
                 body = site.pages.get(self.path)
-                status = 401 if site.accepted and said not in site.accepted else 404 if body is None else 200
+                welcome = not site.accepted or said in site.accepted
+                status = site.refusal if not welcome else 404 if body is None else 200
                 site.asked.append((self.path, said, status))
                 content = body if status == 200 and body is not None else b""
                 self.send_response(status)

@@ -147,6 +147,34 @@ def test_an_index_that_refuses_is_one_clear_error_and_no_other_is_asked(
     assert not list(tmp_path.glob("site/*"))
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_however_an_index_turns_strangers_away_it_is_asked_with_the_login(
+    public: Site, made: Any, targets: Any, tmp_path: Path, status: int
+) -> None:
+    made.write()
+    with Site({}, [BASIC], status) as site:
+        site.add_wheel("ours", "1.0")
+        channels = [(made.root / "channel").as_uri()]
+        (state,) = lock_all([entry(site)], targets, tmp_path, channels=channels, auth={site.host: LOGIN})
+    assert f"{site.url}/files/ours-1.0" in state.pylock.read_text()
+    assert not [path for path, _, _ in public.asked if "ours" in path]
+
+
+@pytest.mark.parametrize("status", [403, 500, None])
+def test_an_index_that_does_not_answer_is_never_replaced_by_another(
+    public: Site, made: Any, targets: Any, tmp_path: Path, status: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.write()
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with Site({}, ["nobody"], status or 500) as site:
+        declared = entry(site)
+        if status is None:
+            site.server.server_close()
+        with pytest.raises(LockError, match=r"(?s)site: the pip part can't be solved|answers 403 Forbidden"):
+            lock_all([declared], targets, tmp_path, channels=[(made.root / "channel").as_uri()])
+    assert not [path for path, _, _ in public.asked if "ours" in path]
+
+
 def test_a_channel_that_refuses_is_one_clear_error(channel: Site, targets: Any, tmp_path: Path) -> None:
     declared = {"name": "site", "spec": {"conda": ["python"]}, "targets": ["linux-64-cpu"]}
     for auth in (None, {channel.host: {"token": "tok-wrong"}}):
