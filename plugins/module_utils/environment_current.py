@@ -25,7 +25,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
 from ansible_collections.condafleet.core.plugins.module_utils.environment_restored import restored
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved, recorded
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce, read
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce, confirm, read
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed, not_ours
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -108,12 +108,15 @@ def put_in_place(request: Request, target: str) -> Optional[str]:
         )
     if check_place(request, state):
         announce(request.root, request.name, None, wanted, ADOPT, request.run)
-        return adopt(request.prefix, request.root, request.name, target)
+        aside = adopt(request.prefix, request.root, request.name, target)
+        confirm(request.root, request.name)
+        return aside
     # What an adoption that was cut short may have left.
     tidy(request.prefix, request.root)
     if not leads_to(state, wanted):
         announce(request.root, request.name, state, wanted, request.why, request.run)
         put_link(request.link(), target)
+        confirm(request.root, request.name)
     return None
 
 

@@ -151,6 +151,7 @@ def purge(request: Request) -> List[str]:
             give_back(request.prefix, request.root, name)
         else:
             os.unlink(os.path.join(request.prefix, installations.ENVS, name))
+        generation_history.confirm(request.root, name)
         gone.append(name)
     return gone
 

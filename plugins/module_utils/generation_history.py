@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each environment's link led to, and since when: `ROOT/history.json`, written under the node lock.
 
-The link is the truth. A move is written down right before it is made, so that why it was made is never lost; one that
-was cut short in between is known by the link, which still is the older one, and is forgotten. What somebody moved by
-hand is found by the link too. Everything but `read` and `announce` is pure.
+The link is the truth. A move is written down right before it is made, as one that is being made, so that why it was
+made is never lost; of one that was cut short the link tells whether it was made. What somebody moved by hand is found
+by the link too. Everything but `read`, `announce` and `confirm` is pure.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -22,6 +23,9 @@ FOUND = "found"
 # Of one environment; what is older decides nothing any more.
 LONGEST = 50
 
+# In the file, of a move that was announced and not confirmed yet.
+MOVING = "moving"
+
 # {generation: name, or None where the link was removed; since; why; run: what all moves of one run share, or None}
 Entry = Dict[str, Any]
 Histories = Dict[str, List[Entry]]
@@ -34,14 +38,13 @@ def entry(generation: Optional[str], since: str, why: str, run: Optional[str] = 
 def reconciled(entries: List[Entry], link: Optional[Mapping[str, Any]]) -> List[Entry]:
     """The entries of one environment as its link, {generation, moved} or None, shows them to be."""
     leads_to = link.get("generation") if link else None
-    last = entries[-1]["generation"] if entries else None
+    known = [{key: value for key, value in one.items() if key != MOVING} for one in entries]
+    if entries and entries[-1].get(MOVING) and leads_to != entries[-1]["generation"]:
+        known.pop()
     # Where there is no link of ours, nobody can tell since when.
-    if leads_to == last or not link or not leads_to:
-        return list(entries)
-    since = str(link.get("moved") or now())
-    if len(entries) > 1 and entries[-2]["generation"] == leads_to and since <= entries[-1]["since"]:
-        return list(entries[:-1])
-    return [*entries, entry(leads_to, since, FOUND)][-LONGEST:]
+    if not leads_to or not link or (known and known[-1]["generation"] == leads_to):
+        return known
+    return [*known, entry(leads_to, str(link.get("moved") or now()), FOUND)][-LONGEST:]
 
 
 def reconcile(histories: Mapping[str, List[Entry]], links: Mapping[str, Mapping[str, Any]]) -> Histories:
@@ -62,9 +65,7 @@ def read(root: str) -> Histories:
         return {}
     return {
         str(name): [
-            entry(one["generation"], str(one["since"]), str(one.get("why")), one.get("run"))
-            for one in entries
-            if isinstance(one, dict) and "generation" in one and one.get("since")
+            dict(one) for one in entries if isinstance(one, dict) and {"generation", "since", "why"} <= set(one)
         ]
         for name, entries in environments.items()
         if isinstance(entries, list)
@@ -82,7 +83,20 @@ def announce(
     """Write down that the link, {generation, moved} as it is now, is about to be moved. Under the node lock."""
     histories = read(root)
     entries = reconciled(histories.get(environment, []), link)
-    histories[environment] = [*entries, entry(generation, now(), why, run)][-LONGEST:]
+    histories[environment] = [*entries, {**entry(generation, now(), why, run), MOVING: True}][-LONGEST:]
+    _write(root, histories)
+
+
+def confirm(root: str, environment: str) -> None:
+    """Write down that what was announced has been done. Where that can't be written, the link tells it."""
+    histories = read(root)
+    if histories.get(environment):
+        histories[environment][-1].pop(MOVING, None)
+        with contextlib.suppress(OSError):
+            _write(root, histories)
+
+
+def _write(root: str, histories: Histories) -> None:
     files.write_json(os.path.join(root, FILE), {"schema_version": SCHEMA_VERSION, "environments": histories})
 
 

@@ -1,0 +1,270 @@
+"""The bookkeeping of generations against a model, in every order that hypothesis thinks of, cut short at any step.
+
+The disk is real (links, folders, the history, removals); what a process or a user holds is told to the collection by a
+function in the place of the one that looks, and the clock goes forward by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ansible_collections.condafleet.core.plugins.module_utils import clock, environment_current, generation_history
+from ansible_collections.condafleet.core.plugins.module_utils import generation_collection as collection
+from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
+from ansible_collections.condafleet.core.plugins.module_utils.generation_rollback import decide
+from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import read_spared
+from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import plan_collection
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
+
+DAY = 86400
+# Every change to the disk that a move or a collection makes.
+STEPS = ("rename", "replace", "symlink", "unlink", "rmdir", "mkdir")
+STEPS_AT_MOST = 25
+
+
+class KilledError(BaseException):
+    """What SIGKILL is: no handler of the code under test is to catch it."""
+
+
+class Bookkeeping(RuleBasedStateMachine):
+    """One environment `x` that is declared, one `y` that comes and goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.top = Path(tempfile.mkdtemp())
+        self.prefix, self.root = self.top / "mini", self.top / "root"
+        (self.prefix / "envs").mkdir(parents=True)
+        mark_root(str(self.root))
+        (self.root / "generations").mkdir()
+        self.patch = pytest.MonkeyPatch()
+        self.time = 1_700_000_000.0
+        self.left = -1
+        self.patch.setattr(clock.time, "time", lambda: self.time)
+        self.patch.setattr(collection, "in_use", self.in_use)
+        self.patch.setattr(collection, "uses", lambda folders: {})
+        for name in STEPS:
+            self.patch.setattr(os, name, self.counted(getattr(os, name)))
+        # The model: what is current, what was current before that, in which order, and who holds what.
+        self.current: dict[str, str | None] = {"x": None, "y": None}
+        self.moves: dict[str, list[tuple[str, str]]] = {"x": [], "y": []}
+        self.held: dict[str, str] = {}
+        self.pinned: set[str] = set()
+        self.staged: set[str] = set()
+        self.digests = 0
+
+    def teardown(self) -> None:
+        self.patch.undo()
+        shutil.rmtree(self.top)
+
+    def counted(self, change: Any) -> Any:
+        def step(*arguments: Any, **options: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise KilledError
+            return change(*arguments, **options)
+
+        return step
+
+    def in_use(self, _request: Any, names: Any) -> dict[str, str]:
+        return {name: self.held[name] for name in names if name in self.held}
+
+    def tick(self) -> None:
+        """Two days: nothing happens in one second, and what is unfinished is nobody's after one."""
+        self.time += 2 * DAY
+
+    def there(self) -> list[str]:
+        return sorted(path.name for path in (self.root / "generations").iterdir())
+
+    def linked(self, name: str) -> str | None:
+        link = self.prefix / "envs" / name
+        return link.readlink().name if link.is_symlink() else None
+
+    def observed(self) -> dict[str, Any]:
+        found = collection.observe(collection.Request(str(self.prefix), str(self.root), ["x"]))
+        spared = read_spared(str(self.root))
+        for record in found["generations"]:
+            record.update(drifted=False, spared=(spared.get(record["name"]) or {}).get("why"))
+        return {**found, "root": {"removing": gen.removing(str(self.root))}}
+
+    def make(self, name: str, finished: bool) -> None:
+        path = self.root / "generations" / name
+        path.mkdir()
+        if finished:
+            (path / gen.RECEIPT).write_text(json.dumps({"digest": name, "packages": [], "target": "cpu"}))
+            os.utime(path / gen.RECEIPT, (self.time, self.time))
+        os.utime(path, (self.time, self.time))
+        self.staged.add(name)
+
+    def move(self, name: str, generation: str, why: str, killed: int = -1) -> None:
+        request = Request(name, str(self.prefix), str(self.root), generation=generation, why=why, run=str(self.time))
+        self.left = killed
+        with contextlib.suppress(KilledError):
+            environment_current.put_in_place(request, str(self.root / "generations" / generation))
+        self.left = -1
+        if self.linked(name) == generation and self.current[name] != generation:
+            link = self.prefix / "envs" / name
+            os.utime(link, (self.time, self.time), follow_symlinks=False)
+            self.current[name] = generation
+            self.moves[name].append((generation, why))
+            # What was staged before is stale from now on.
+            self.staged = {one for one in self.staged if not one.startswith(name + "-")}
+
+    @initialize()
+    def first(self) -> None:
+        self.build("x", again=False, finished=True)
+        self.switch("x", 0, -1)
+
+    @rule(name=st.sampled_from("xxy"), again=st.booleans(), finished=st.booleans())
+    def build(self, name: str, again: bool, finished: bool) -> None:
+        """By this run or another one: nobody can tell. `again` is the lock that is current, as for a repair."""
+        self.tick()
+        current = self.current[name]
+        if again and current:
+            digest = current.rsplit("-", 2)[1]
+        else:
+            self.digests += 1
+            digest = f"{self.digests:012x}"
+        self.make(str(gen.next_name(self.there(), name, digest)), finished)
+
+    def finished(self, name: str) -> list[str]:
+        records = self.observed()["generations"]
+        return [one["name"] for one in records if one["environment"] == name and one["finished"]]
+
+    @rule(name=st.sampled_from("xxy"), which=st.integers(0, 9), killed=st.integers(-1, 8))
+    def switch(self, name: str, which: int, killed: int) -> None:
+        self.tick()
+        found = self.finished(name)
+        if found:
+            self.move(name, found[-1 - which % len(found)], generation_history.SWITCH, killed)
+
+    @rule(killed=st.integers(-1, 8))
+    def roll_back(self, killed: int) -> None:
+        self.tick()
+        conda = self.observed()
+        decision = decide({"n": conda}, ["x"])
+        wanted = self.before("x")
+        moves = decision.moves.get("n", {})
+        if wanted in (None, self.current["x"]):
+            assert moves == {}
+        elif decision.missing:
+            assert not [one for one in self.finished("x") if lock_of(one) == lock_of(wanted)]
+        else:
+            assert lock_of(moves["x"]) == lock_of(wanted), "previous is what was current before the newest switch"
+            self.move("x", moves["x"], generation_history.ROLLBACK, killed)
+
+    def before(self, name: str) -> str | None:
+        """Of the model: what a rollback goes back to; None where it has been done, or nothing was before."""
+        moves = self.moves[name]
+        forward = [index for index, (_one, why) in enumerate(moves) if why != generation_history.ROLLBACK]
+        if not forward or lock_of(str(self.current[name])) != lock_of(moves[forward[-1]][0]):
+            return None
+        first = forward[-1]
+        while first and lock_of(moves[first - 1][0]) == lock_of(moves[forward[-1]][0]):
+            first -= 1
+        return moves[first - 1][0] if first else None
+
+    @rule(which=st.integers(0, 9), why=st.sampled_from(["process 1 runs from it", "venv v (alice)"]))
+    def hold(self, which: int, why: str) -> None:
+        found = [name for name in self.there() if gen.parse_name(name)]
+        if found:
+            self.held[found[which % len(found)]] = why
+
+    @rule(which=st.integers(0, 9))
+    def pin(self, which: int) -> None:
+        found = [name for name in self.there() if gen.parse_name(name)]
+        if found:
+            self.pinned.add(found[which % len(found)])
+
+    @precondition(lambda self: self.held)
+    @rule(which=st.integers(0, 9))
+    def let_go(self, which: int) -> None:
+        self.held.pop(sorted(self.held)[which % len(self.held)])
+
+    @rule(keep=st.integers(0, 3), purge=st.booleans(), killed=st.integers(-1, STEPS_AT_MOST))
+    def collect(self, keep: int, purge: bool, killed: int) -> None:
+        self.tick()
+        before, staged = set(self.there()), set(self.staged)
+        request = collection.Request(
+            str(self.prefix), str(self.root), ["x"], keep=keep, pinned=sorted(self.pinned), purge=purge
+        )
+        self.left = killed
+        try:
+            collection.collect(request, Progress(None))
+        except KilledError:
+            self.left = -1
+            # The next run finishes it.
+            self.check_spared(before, staged, purge)
+            collection.collect(request, Progress(None))
+        self.left = -1
+        if purge:
+            self.purged()
+        self.check_spared(before, staged, purge)
+        part = {"declared": [{"name": "x"}], "keep": keep, "pinned": sorted(self.pinned), "purge": purge}
+        assert plan_collection(self.observed(), part, {}) == {"purge": [], "collect": []}, "once is enough"
+        spared = read_spared(str(self.root))
+        assert set(spared) <= set(self.held)
+        kept = self.pinned | set(spared) | self.staged | {str(self.current["x"])}
+        former = [one for one in self.there() if one.startswith("x-") and one not in kept]
+        assert len(former) <= keep
+        order = [one for one, _why in self.moves["x"] if one in before and one not in kept]
+        assert sorted(former) == sorted(newest(order, keep)), "the most recent ones are kept"
+
+    def purged(self) -> None:
+        if self.current["y"]:
+            self.current["y"] = None
+            self.moves["y"].append(("", generation_history.PURGE))
+            self.staged = {one for one in self.staged if not one.startswith("y-")}
+
+    def check_spared(self, before: set[str], staged: set[str], purge: bool) -> None:
+        gone = before - set(self.there())
+        assert gone & set(self.held) == set(), "in use"
+        assert gone & self.pinned == set(), "pinned"
+        assert {one for one in gone & staged if one.startswith("x-")} == set(), "staged since the link moved"
+        assert purge or not any(one.startswith("y-") for one in gone), "not declared, and nobody asked"
+
+    @invariant()
+    def current_is_there_and_finished(self) -> None:
+        if self.left == -1:
+            for name, generation in self.current.items():
+                assert self.linked(name) == generation
+                if generation:
+                    assert gen.read_receipt(str(self.root / "generations" / generation)) is not None
+
+    @invariant()
+    def the_history_is_what_happened(self) -> None:
+        for name, entries in self.observed()["history"].items():
+            told = [(one["generation"] or "", one["why"]) for one in entries]
+            assert told == self.moves[name][-len(told) :] if told else True
+            assert len(told) >= min(len(self.moves[name]), generation_history.LONGEST)
+
+
+def lock_of(name: str) -> str:
+    return name.rsplit("-", 1)[0]
+
+
+def newest(moves: list[str], number: int) -> list[str]:
+    """The last ones of these, each once."""
+    found: list[str] = []
+    for name in reversed(moves):
+        if name not in found:
+            found.append(name)
+    return found[:number]
+
+
+Bookkeeping.TestCase.settings = settings(
+    max_examples=50, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestBookkeeping = Bookkeeping.TestCase
