@@ -112,7 +112,9 @@ def entries(*names: str) -> list[dict[str, Any]]:
         ([], N1, "2026-01-05T00:00:00Z", N1),  # before there was a history
         (entries(N1), N1, "2026-01-01T00:00:00Z", N1),
         (entries(O1, N1), O1, "2026-01-05T00:00:00Z", N1),  # moved back by hand, later
-        (entries(O1, N1), O1, "2026-01-01T00:00:00Z", O1),  # a switch that was noted and cut short
+        # a switch that was announced, and cut short before it was made, or right after
+        ([*entries(O1), {**entries(O1, N1)[1], history.MOVING: True}], O1, "2026-01-01T00:00:00Z", O1),
+        ([*entries(O1), {**entries(O1, N1)[1], history.MOVING: True}], N1, "2026-01-02T00:00:00Z", N1),
         (entries(N1), None, None, N1),  # a directory, or a link to elsewhere
     ],
 )
