@@ -14,8 +14,8 @@ from ansible_collections.condafleet.core.plugins.module_utils import files
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # How programs say it: Python, conda, uv, the C library.
 SIGNS = re.compile(r"No space left on device|NoSpaceLeftError|Disk quota exceeded|\b[Ee]rrno 28\b|os error 28")
-# conda takes an archive that it could not unpack for a bad one, whatever the reason was.
-VAGUE = re.compile(r"InvalidArchiveError|CondaVerificationError|SafetyError")
+# conda takes an archive that it could not unpack for a bad one, whatever the reason was, or wants to fetch it again.
+VAGUE = re.compile(r"InvalidArchiveError|CondaVerificationError|SafetyError|EnforceUnusedAdapter|OfflineError")
 # Less than this, seen while a program worked, is what a failed unpacking gives back.
 LITTLE = 64 << 20
 

@@ -68,11 +68,12 @@ def run(
 
 def _wait(process: "subprocess.Popen[bytes]", watch: Optional[Callable[[], None]]) -> int:
     while True:
+        if watch:
+            watch()
         try:
             return process.wait(timeout=1 if watch else None)
         except subprocess.TimeoutExpired:
-            if watch:
-                watch()
+            continue
 
 
 def tail(text: str) -> str:

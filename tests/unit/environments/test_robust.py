@@ -217,10 +217,11 @@ def test_conda_s_word_for_a_full_disk_counts_where_little_was_free(
     watched = disk.Watched(str(tmp_path))
     said = "InvalidArchiveError('Error with archive python.conda. You probably need to delete and re-download it')"
     assert not watched.was_full(said)
-    free = iter([disk.LITTLE - 1, 1 << 40, 1 << 40])
+    free = iter([disk.LITTLE - 1, *[1 << 40] * 3])
     monkeypatch.setattr(disk.files, "free_bytes", lambda _: next(free))
     watched.look()
     assert watched.was_full(said)
+    assert watched.was_full("RuntimeError('EnforceUnusedAdapter called with url https://c.example/python.conda')")
     assert not watched.was_full("something else")
 
 
