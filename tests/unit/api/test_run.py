@@ -222,3 +222,9 @@ def test_lock_is_the_function_even_after_its_package_was_loaded() -> None:
 
     assert callable(solver.lock_all)
     assert condafleet.lock.__module__ == "condafleet.api"
+
+
+@pytest.mark.parametrize("name", ["environments", "targets", "upgrade", "update"])
+def test_one_name_instead_of_a_list_is_no_list_of_letters(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: 'torch' is not accepted. Accepted: a list of names"):
+        condafleet.lock(inventory=["a"], **{name: "torch"})  # type: ignore[arg-type]

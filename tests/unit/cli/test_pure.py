@@ -150,6 +150,27 @@ def test_hosts_worst_first_with_task_and_message() -> None:
     assert lines[-1] == "3 hosts: 1 ok, 1 changed, 1 failed, 0 unreachable"
 
 
+def test_locks_say_why_and_what_changes() -> None:
+    solved = {"state": "made", "digest": "0123456789abcdef", "why": ["the spec changed: conda adds numpy"]}
+    locks = {
+        "a": {"t": {**solved, "changes": ["numpy 2.1.0 is new (conda)"]}, "u": {**solved, "changes": []}},
+        "b": {"t": {"state": "reused", "digest": "f" * 64, "why": [], "changes": None}},
+        "c": {"t": {**solved, "changes": ["x 1 → 2 (pip)", "y is gone (pip)"]}},
+    }
+    lines = text_of(tables.locks(locks)).splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["a", "t", "made"], ["a", "u", "made"], ["b", "t", "reused"], ["c", "t", "made"],
+    ]  # fmt: skip
+    assert [line.rstrip().split("  ")[-1].strip() for line in lines[1:]] == [
+        "numpy 2.1.0 is new (conda)", "nothing", "f" * 12, "2 packages",
+    ]  # fmt: skip
+    assert tables.lock_changes(locks) == [
+        "", "a for t:", "  numpy 2.1.0 is new (conda)",
+        "", "a for u:", "  nothing",
+        "", "c for t:", "  x 1 → 2 (pip)", "  y is gone (pip)",
+    ]  # fmt: skip
+
+
 def test_how_a_host_stands() -> None:
     assert status_tables.stand(host()) == ("ok", "")
     part = host(action="build")

@@ -150,3 +150,64 @@ def test_a_spec_is_found_beside_the_inventory_and_updated_by_name(play, argument
     code, output, hosts = play({**arguments, "update": ["typo"]})
     assert code == 2
     assert "update: 'typo' is no environment. Accepted: pytorch" in output
+
+
+def test_a_preview_says_what_would_change_and_writes_nothing(play, arguments, made, tmp_path):
+    code, output, _ = play(arguments)
+    assert code == 0, output
+    locks = tmp_path / "play/inventory/locks/pytorch"
+    before = {path.name: path.read_bytes() for path in locks.iterdir()}
+    made.conda("zlib", "1.3.2")
+    for page in made.root.rglob("index.html"):
+        page.unlink()
+    arguments["depot"] = made.write()
+    arguments["environments"][0]["spec"]["conda"].append("tool")
+    code, output, hosts = play({**arguments, "preview": True, "upgrade": ["zlib"]}, "--check", once=False)
+    assert code == 0, output
+    for host in hosts.values():
+        lock = host["result"]["locks"]["pytorch"]["linux-64-cpu"]
+        assert (lock["state"], lock["digest"], lock["packages"]) == ("unlocked", None, None)
+        assert lock["why"] == ["the spec changed: conda adds tool"]
+        assert lock["changes"] == ["tool 1.0 is new (conda)", "zlib 1.3.1 → 1.3.2 (conda)"]
+        assert host["result"]["changed"] is True
+    # Two hosts of one run, one solve.
+    assert output.count("solving 3 conda specs") == 1
+    assert {path.name: path.read_bytes() for path in locks.iterdir()} == before
+    arguments["environments"][0]["spec"]["conda"].remove("tool")
+    code, output, hosts = play({**arguments, "preview": True, "update": True}, "--check", "--diff")
+    assert hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]["changes"] == ["zlib 1.3.1 → 1.3.2 (conda)"]
+    assert "all of it to be solved anew, as asked" in output
+    code, output, hosts = play({**arguments, "preview": True, "upgrade": ["numpy"]}, "--check")
+    same = hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]
+    assert (same["state"], same["changes"], hosts["one"]["result"]["changed"]) == ("reused", [], False)
+
+
+def test_only_what_is_named_is_locked(play, arguments, tmp_path):
+    arguments["environments"].append({"name": "zlib", "spec": {"conda": ["zlib"]}, "targets": ["linux-64-cpu"]})
+    arguments["environments"][0]["targets"] = ["linux-64-cpu", "linux-64-cuda12"]
+    only = {"environments": ["pytorch"], "targets": ["linux-64-cpu"]}
+    code, output, hosts = play({**arguments, "only": only})
+    assert code == 0, output
+    assert {name: sorted(targets) for name, targets in hosts["one"]["fact"].items()} == {"pytorch": ["linux-64-cpu"]}
+    assert [path.name for path in (tmp_path / "play/inventory/locks").iterdir()] == ["pytorch"]
+    for wrong, message in (
+        ({"environments": ["typo"]}, "environments: 'typo' is no environment. Accepted: pytorch, zlib"),
+        (
+            {"targets": ["typo"]},
+            "targets: 'typo' is no target of any environment. Accepted: linux-64-cpu, linux-64-cuda12",
+        ),
+        (
+            {"environments": ["zlib"], "targets": ["linux-64-cuda12"]},
+            "'linux-64-cuda12' is no target of zlib. Accepted: linux-64-cpu",
+        ),
+    ):
+        code, output, _ = play({**arguments, "only": wrong})
+        assert (code, message in " ".join(output.split())) == (2, True), output
+
+
+def test_an_environment_of_other_nodes_alone_is_no_mistake(play, arguments):
+    """What is named on the command line is meant for the whole fleet, of which each node declares its part."""
+    declared = {"declared": {"environments": [{"name": "elsewhere", "targets": ["linux-64-cpu"]}]}}
+    options = ("-e", json.dumps({"__environments_checked": declared}))
+    code, output, hosts = play({**arguments, "only": {"environments": ["elsewhere"]}}, *options)
+    assert (code, hosts["one"]["fact"]) == (0, {}), output

@@ -68,6 +68,22 @@ def test_locks_come_without_their_packages() -> None:
     assert fold.result(stats(ok={"a": 1}), NOW).locks == {"e": {"t": {"digest": "d", "state": "made"}}}
 
 
+def test_a_lock_that_one_host_had_solved_stays_so_though_the_next_found_it_done() -> None:
+    made = {"digest": "d", "state": "made", "why": ["there is none yet"], "changes": ["the first lock"], "needs": {}}
+    found = {"digest": "d", "state": "reused", "why": [], "changes": None, "needs": {}}
+    fold = folded(
+        event("runner_on_ok", "a", "condafleet.core.lock", locks={"e": {"t": found}, "mine": {"t": found}}),
+        event("runner_on_ok", "b", "condafleet.core.lock", locks={"e": {"t": made}}),
+        event("runner_on_ok", "c", "condafleet.core.lock", locks={"e": {"t": found, "u": found}}),
+    )
+    locks = fold.result(stats(ok={"a": 1}), NOW).locks
+    assert {name: {t: one["state"] for t, one in targets.items()} for name, targets in locks.items()} == {
+        "e": {"t": "made", "u": "reused"},
+        "mine": {"t": "reused"},
+    }
+    assert locks["e"]["t"] == {key: value for key, value in made.items() if key != "needs"}
+
+
 def test_what_was_refused_before_anything_was_touched() -> None:
     same = {"action": "condafleet.core.declaration", "msg": "miniconda_prefix: x is not accepted."}
     refusal = folded(event("runner_on_failed", "a", **same), event("runner_on_failed", "b", **same)).refusal()
