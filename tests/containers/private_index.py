@@ -44,6 +44,7 @@ class Site:
     def __init__(self, pages: Mapping[str, bytes], accepted: Iterable[str] = (), refusal: int = 401) -> None:
         self.pages, self.accepted = dict(pages), tuple(accepted)
         self.refusal = refusal
+        self.redirects: dict[str, str] = {}
         self.asked: list[tuple[str, str | None, int]] = []
         site = self
 
@@ -57,7 +58,11 @@ class Site:
                 status = site.refusal if not welcome else 404 if body is None else 200
                 site.asked.append((self.path, said, status))
                 content = body if status == 200 and body is not None else b""
+                if status == 404 and self.path in site.redirects:
+                    status = 302
                 self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", site.redirects[self.path])
                 if status == 401:
                     self.send_header("WWW-Authenticate", "Basic")
                 self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")

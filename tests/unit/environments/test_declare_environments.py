@@ -69,6 +69,32 @@ def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
         ({"modulefiles": "maybe"}, ["environments_modulefiles: maybe", "true, false"]),
         ({"modulepath": "mods"}, ["environments_modulepath: mods", "an absolute path"]),
         ({"timeout": "soon"}, ["environments_timeout: soon", "whole seconds"]),
+        ({"indexes": "https://i.example.com/simple"}, ["environments_indexes: https://i", "a list of URLs"]),
+        ({"indexes": ["ftp://i.example.com"]}, ["environments_indexes: ftp://i.example.com", "http(s)://HOST"]),
+        ({"indexes": ["https:///simple"]}, ["environments_indexes: https:///simple", "PEP 503"]),
+        (
+            {"indexes": ["https://me:secret@i.example.com/simple"]},
+            [
+                "environments_indexes: https://i.example.com/simple with a login",
+                "environments_auth as {i.example.com: ",
+            ],
+        ),
+        (
+            {"entry": {"indexes": ["https://i.example.com/simple?token=secret"]}},
+            ["environments_list (x).indexes: https://i.example.com/simple with a query", "environments_auth"],
+        ),
+        ({"python": 3.1}, ["environments_python: 3.1", "in quotes"]),
+        ({"python": ">=2.7"}, ["environments_python: >=2.7", '">=3.10,<3.14"']),
+        ({"entry": {"python": "latest"}}, ["environments_list (x).python: latest"]),
+        ({"entry": {"target_specs": ["x"]}}, ["environments_list (x).target_specs", "a mapping {TARGET: spec}"]),
+        (
+            {"entry": {"target_specs": {"gpu": {"conda": ["python"]}}}},
+            ["environments_list (x).target_specs: gpu", "targets of this environment: cpu"],
+        ),
+        (
+            {"entry": {"target_specs": {"cpu": "no.txt"}}, "spec_folders": ["/nowhere"]},
+            ["environments_list (x).target_specs.cpu: no.txt", "a requirements.txt", "/nowhere/no.txt"],
+        ),
         ({"targets": {"cpu": {"platform": "win-64"}}}, ["environments_targets.cpu.platform: win-64", "linux-64"]),
         ({"targets": {"cpu": {"platform": "linux-64", "cuda": "new"}}}, ["environments_targets.cpu.cuda: new"]),
     ],
@@ -78,6 +104,7 @@ def test_bad_input(changed: dict[str, Any], parts: list[str]) -> None:
         check_environments(values(**changed))
     text = str(caught.value)
     assert [part for part in [*parts, "Next:"] if part not in text] == []
+    assert "secret" not in text
 
 
 def test_a_name_that_stands_twice() -> None:
@@ -98,3 +125,16 @@ def test_a_depot_raises_the_glibc_of_its_platform_alone() -> None:
         "arm": "2.28",
         "new": "2.40",
     }
+
+
+def test_where_wheels_come_from_and_a_spec_for_each_target(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("")
+    own = {"target_specs": {"cpu": "r.txt"}, "indexes": [], "python": "3.12"}
+    given = values(entry=own, spec_folders=[str(tmp_path)], indexes=["https://i.example.com/simple/", "file:///srv/i"])
+    del given["list"][0]["spec"]  # each target has its own
+    checked = check_environments(given)
+    (entry,) = checked["environments"]
+    assert "spec" not in entry
+    assert (entry["target_specs"], entry["indexes"], entry["python"]) == ({"cpu": str(tmp_path / "r.txt")}, [], "3.12")
+    assert checked["indexes"] == ["https://i.example.com/simple", "file:///srv/i"]
+    assert checked["python"] == ">=3.10,<3.14"
