@@ -1,7 +1,10 @@
 """A small made-up depot: enough of a channel and an index for real solvers to solve from."""
 
+import functools
 import hashlib
+import http.server
 import json
+import threading
 import zipfile
 from pathlib import Path
 
@@ -134,3 +137,24 @@ def declared():
         "targets": ["linux-64-cpu"],
         "frameworks": ["torch"],
     }
+
+
+@pytest.fixture
+def served():
+    """Serves a folder on the loopback address; gives its URL."""
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    def serve(folder):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
