@@ -11,7 +11,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import disk, files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
-from ansible_collections.condafleet.core.plugins.module_utils.build_environment import REMOVING, build, remove_tree
+from ansible_collections.condafleet.core.plugins.module_utils.build_environment import build, remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import (
     Outcome,
@@ -32,6 +32,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ens
 SCHEMA_VERSION = 1
 # A run builds all its environments before it tests the first.
 DRAFT_SECONDS = 6 * 3600.0
+# What is told of a step that had nothing to do, so that the keys are always the same.
+NOTHING: Dict[str, Any] = {"seconds": {}, "uncompiled": 0, "installer": None, "removed": [], "damaged": []}
 
 
 def built(request: Request) -> Outcome:
@@ -39,11 +41,11 @@ def built(request: Request) -> Outcome:
     packages = difference(before_packages(request), [package.to_dict() for package in request.packages])
     ready = request.usable() or draft_of(request)
     if ready:
-        return Outcome(False, ready["name"])
+        return Outcome(False, ready["name"], details=dict(NOTHING))
     planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
     text = "".join(line + "\n" for line in package_lines(packages))
     if request.check:
-        return Outcome(True, planned, packages, text)
+        return Outcome(True, planned, packages, text, dict(NOTHING))
     if not os.access(request.conda(), os.X_OK):
         raise FleetError(
             "environments_prefix: there is no conda at %s. Next: install it first (role condafleet.core.miniconda)."
@@ -56,7 +58,7 @@ def built(request: Request) -> Outcome:
         ready = request.usable() or draft_of(request)
         if ready:
             # Another run has built it while this one waited.
-            return Outcome(False, ready["name"])
+            return Outcome(False, ready["name"], details=dict(NOTHING))
         progress = request.progress()
         refuse_archives(request)
         removed = remove_unfinished(request)
@@ -127,7 +129,7 @@ def remove_unfinished(request: Request) -> List[str]:
     removed = []
     reached = os.path.realpath(request.link())
     for name in gen.list_names(request.root):
-        parsed = gen.parse_name(name[: -len(REMOVING)] if name.endswith(REMOVING) else name)
+        parsed = gen.parse_name(name[: -len(gen.REMOVING)] if name.endswith(gen.REMOVING) else name)
         path = request.path(name)
         if not parsed or parsed.environment != request.name or os.path.islink(path) or gen.read_receipt(path):
             continue
