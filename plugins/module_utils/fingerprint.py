@@ -12,11 +12,12 @@ import os
 import re
 from typing import Dict, Iterable, List, Optional
 
-# conda writes its records with sorted keys and an indent of two: the package's own sha256 stands after the list of
-# its files, within the last lines. Reading those alone is what makes this quick.
+# conda writes its records with sorted keys and an indent of two: the digest of the archive that it linked stands after
+# the list of files, mostly within the last lines. Reading those alone is what makes this quick. What conda installs by
+# URL and md5 has no sha256 there.
 _TAIL = 4096
-_SHA256 = b'\n  "sha256": "'
-_HEX = re.compile(rb"[0-9a-f]{64}")
+_DIGESTS = (b'\n  "sha256": "', b'\n  "md5": "')
+_HEX = re.compile(rb"[0-9a-f]{32,64}")
 # Scripts hold the path of their prefix, so their hash and size in RECORD differ from generation to generation.
 _SCRIPTS = b"../bin/"
 ABSENT = "-"
@@ -43,10 +44,10 @@ def package_lines(prefix: str) -> List[str]:
 
 
 def conda_lines(prefix: str) -> List[str]:
-    """`conda NAME-VERSION-BUILD SHA256` for each package that conda linked."""
+    """`conda NAME-VERSION-BUILD DIGEST` for each package that conda linked; the digest is the archive's."""
     folder = os.path.join(prefix, "conda-meta")
     return sorted(
-        "conda %s %s" % (_plain(name[: -len(".json")]), _record_sha256(os.path.join(folder, name)) or ABSENT)
+        "conda %s %s" % (_plain(name[: -len(".json")]), _archive_digest(os.path.join(folder, name)) or ABSENT)
         for name in _names(folder)
         if name.endswith(".json")
     )
@@ -98,21 +99,30 @@ def _names(folder: str) -> List[str]:
         return []
 
 
-def _record_sha256(path: str) -> Optional[str]:
+def _archive_digest(path: str) -> Optional[str]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # a link to nowhere, a folder
         return None
     try:
         size = os.fstat(handle).st_size
-        end = os.pread(handle, _TAIL, max(0, size - _TAIL))
+        found = _digest_in(os.pread(handle, _TAIL, max(0, size - _TAIL)))
+        if found is None and size > _TAIL:
+            found = _digest_in(os.pread(handle, size, 0))
     except OSError:
         return None
     finally:
         os.close(handle)
-    place = end.rfind(_SHA256)
-    found = _HEX.match(end, place + len(_SHA256)) if place >= 0 else None
-    return found.group().decode("ascii") if found else None
+    return found
+
+
+def _digest_in(text: bytes) -> Optional[str]:
+    for key in _DIGESTS:
+        place = text.rfind(key)
+        found = _HEX.match(text, place + len(key)) if place >= 0 else None
+        if found:
+            return found.group().decode("ascii")
+    return None
 
 
 def _record_digest(path: str) -> Optional[str]:

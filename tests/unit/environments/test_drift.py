@@ -174,6 +174,17 @@ def test_the_lines_as_a_file_have_the_fingerprint_as_their_sha256(tmp_path: Path
     assert hashlib.sha256(text_of(package_lines(str(prefix)))).hexdigest() == fingerprint(str(prefix))
 
 
+@pytest.mark.parametrize("files", [0, 500])
+def test_where_there_is_no_sha256_the_md5_tells_one_archive_from_another(tmp_path: Path, files: int) -> None:
+    """So conda leaves it that is given URLs with md5; the more files, the further it stands from the end."""
+    folder = tmp_path / "conda-meta"
+    folder.mkdir()
+    paths = {"paths": [{"_path": f"lib/{number}", "sha256": A} for number in range(files)], "paths_version": 1}
+    record = {"files": ["x"] * files, "md5": "c" * 32, "name": "six", "paths_data": paths, "url": "https://example.com"}
+    (folder / "six-1.0-0.json").write_text(json.dumps(record, indent=2, sort_keys=True))
+    assert package_lines(str(tmp_path)) == [f"conda six-1.0-0 {'c' * 32}"]
+
+
 def test_what_is_no_package_does_not_stop_anyone(tmp_path: Path) -> None:
     prefix = installed(tmp_path / "p", [])
     (prefix / "conda-meta/folder-1-0.json").mkdir()
