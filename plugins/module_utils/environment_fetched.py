@@ -14,7 +14,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
 
-
 # What is told of a step that had nothing to do, so that the keys are always the same.
 NOTHING: Dict[str, Any] = {"fetched": 0, "bytes": 0, "uv": None, "damaged": []}
 
