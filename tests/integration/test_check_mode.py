@@ -84,8 +84,8 @@ class Node:
         assert DEPOT is not None
         given = {
             "state": state, "name": "x", "target": "linux-64-cpu", "digest": digest * 64,
-            "packages": self.locks[digest], "variables": {"WHICH": digest}, "depot_url": DEPOT.as_uri(), "depot_origins": self.manifest["origins"],
-            "tools": self.manifest["tools"], "checks": CHECKS,
+            "packages": self.locks[digest], "variables": {"WHICH": digest}, "depot_url": DEPOT.as_uri(),
+            "depot_origins": self.manifest["origins"], "tools": self.manifest["tools"], "checks": CHECKS,
         }  # fmt: skip
         return self.call(conda_environment, check, **{**given, **options})
 
