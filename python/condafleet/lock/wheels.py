@@ -26,7 +26,7 @@ from condafleet.lock.indexes import index_options
 from condafleet.lock.sources import Sources
 from condafleet.lock.tags import MACHINES, best_wheel, glibc_minor
 
-# PyTorch's own indexes as uv names them, by the CUDA version that they are built with. 12.6 goes up to PyTorch 2.14 (GPUs
+# PyTorch's own indexes as uv names them, by the CUDA that they are built with. 12.6 goes up to PyTorch 2.14 (GPUs
 # up to Hopper), 12.8 up to 2.11 (Blackwell too). Left out are 12.1, 12.4 and 12.9, which ended with 2.5, 2.6 and 2.8: a
 # driver that runs one of these runs the others too.
 _TORCH_BACKENDS = ("11.8", "12.6", "12.8", "13.0", "13.2")
