@@ -116,8 +116,8 @@ options:
     default: {}
   auth_variable:
     description:
-      - The variable with what private channels and indexes ask for, C({HOST: {username, password}}) or
-        C({HOST: {token}}), for O(state=fetched). Only its name stands in a task.
+      - The variable with what private channels and indexes ask for, by host or C(HOST:PORT), as C({username, password})
+        or C({token}), for O(state=fetched). Only its name stands in a task.
       - The action hands a node the credentials of those hosts that the lock's packages come from, and none for a depot.
     type: str
   auth:

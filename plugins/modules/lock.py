@@ -57,8 +57,8 @@ options:
     default: {}
   auth_variable:
     description:
-      - The variable with what private channels and indexes ask for, C({HOST: {username, password}}) or
-        C({HOST: {token}}). Only its name stands in a task; what it holds reaches no lock, no message and no command line.
+      - The variable with what private channels and indexes ask for, by host or C(HOST:PORT), as C({username, password})
+        or C({token}). Only its name stands in a task; what it holds reaches no lock, no message and no command line.
     type: str
   indexes:
     description:
