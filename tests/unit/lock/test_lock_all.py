@@ -88,6 +88,19 @@ def test_what_can_not_be_solved_is_explained_and_nothing_is_written(made, declar
     assert not (tmp_path / "locks").exists()
 
 
+def test_another_architecture_than_the_controllers_is_locked_for(made, declared, tmp_path):
+    made.repodata["linux-aarch64"] = {}
+    made.conda("python", "3.11.9", depends=["__glibc >=2.17", "__archspec * aarch64"], subdir="linux-aarch64")
+    made.wheel("torch", "2.7.1", ["sympy"], "cp311-cp311-manylinux_2_28_aarch64")
+    declared["spec"] = {"conda": ["python=3.11"], "pip": ["torch"]}
+    target = {"linux-64-cpu": {"platform": "linux-aarch64", "glibc": "2.28"}}
+    (state,) = lock_all([declared], target, tmp_path / "locks", depot=made.write(platform="linux-aarch64"))
+    found = {package.name: (package.subdir, package.filename) for package in read(state).packages}
+    assert found["python"] == ("linux-aarch64", "python-3.11.9-h0_0.conda")
+    assert found["torch"] == ("", "torch-2.7.1-cp311-cp311-manylinux_2_28_aarch64.whl")
+    assert yaml.safe_load(state.conda_lock.read_text())["metadata"]["platforms"] == ["linux-aarch64"]
+
+
 def test_a_cuda_target_with_a_cpu_build_is_an_error(made, declared, targets, tmp_path):
     declared["targets"] = ["linux-64-cpu", "linux-64-cuda12"]
     with pytest.raises(LockError, match=r"'linux-64-cuda12' has CUDA 12.8, but gets a CPU build: torch 2.7.1\+cpu"):
