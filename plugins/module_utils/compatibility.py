@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible_collections.condafleet.core.plugins.module_utils.disk import amount
 from ansible_collections.condafleet.core.plugins.module_utils.driver_libraries import mismatch
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_builds import label, row_of, runs_on
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_models import kinds
@@ -74,7 +75,7 @@ def _refuse_builds(
         if row and strange:
             sentences.append(
                 "environments_list: environment %r has no code for this node's GPUs: %s of target %s is built for "
-                "compute capability %s, and %s. Next: declare another target first for this node (an other CUDA "
+                "compute capability %s, and %s. Next: declare another target first for this node (another CUDA "
                 "version's builds cover other GPUs), another version, or leave the node out. Nothing was changed."
                 % (
                     name,
@@ -118,10 +119,6 @@ def refuse_room(observed: Mapping[str, Any], planned: Planned, locks: Locks) -> 
             "them. Nothing was fetched."
         ) % (root, inodes, names, need.inodes)
     return None
-
-
-def amount(number: int) -> str:
-    return "%.1f GB" % (number / 1e9) if number >= 1e9 else "%d MB" % (number // 1000000)
 
 
 def _has_cuda(entry: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -7,13 +7,11 @@ from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, NamedTuple, 
 
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_builds import builds_of
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Lock, Package
+from ansible_collections.condafleet.core.plugins.module_utils.package_cache import UNKNOWN_SIZE, UNPACKED
 
-# Estimates, measured on the embedded depot's packages: contents are 4.0 times (wheels) and 3.9 times (conda)
-# their archives, and with byte code 79 and 131 files for each MB of archive.
-UNPACKED = 4
+# An estimate, as that of what archives unpack to (4.0 times a wheel, 3.9 times a conda package): measured on the
+# embedded depot's packages, with byte code, there are 79 and 131 files for each MB of archive.
 FILES_PER_MB = 130
-# A lock of another tool names no size for conda packages.
-UNKNOWN_SIZE = 12 << 20
 
 
 class Archive(NamedTuple):
