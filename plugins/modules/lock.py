@@ -86,7 +86,7 @@ options:
     type: dict
     default: {}
   preview:
-    description: Whether to solve in check mode too, so that what would change can be said. Nothing is written then either.
+    description: Whether to solve in check mode too, so that what would change can be said. Nothing is written either.
     type: bool
     default: false
   timeout:
