@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from ansible_collections.condafleet.core.plugins.module_utils import lockfile
 from condafleet.errors import LockError
 from condafleet.lock.credentials import credential_files, url_of
 from condafleet.lock.reaching import access_environment
+
+SILENCE = 30.0  # seconds after which a line says that it goes on
 
 
 def run_child(
@@ -67,6 +70,9 @@ def _run(
 
     watch = threading.Timer(timeout, stop)
     watch.start()
+    over = threading.Event()
+    if progress:
+        threading.Thread(target=_break_silence, args=(over, timeout, progress), daemon=True).start()
     try:
         assert process.stdin  # noqa: S101 - both pipes were asked for above
         assert process.stdout  # noqa: S101
@@ -81,6 +87,7 @@ def _run(
         _end(process)
         raise
     finally:
+        over.set()
         watch.cancel()
     reader.join(timeout=5)
     if late.is_set():
@@ -111,6 +118,13 @@ def _follow(stream: Any, said: list[str], progress: Callable[[str], None] | None
         said.append(line.rstrip("\n"))
         if progress:
             progress(said[-1])
+
+
+def _break_silence(over: threading.Event, timeout: float, progress: Callable[[str], None]) -> None:
+    """A solve says nothing while it searches, and a download of repodata neither."""
+    started = time.monotonic()
+    while not over.wait(SILENCE):
+        progress(f"still solving, {time.monotonic() - started:.0f} s of at most {timeout:.0f} s")
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

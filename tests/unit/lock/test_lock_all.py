@@ -279,6 +279,13 @@ def test_the_time_limit_ends_the_solver(made, declared, targets, tmp_path):
         lock_all([declared], targets, tmp_path / "locks", depot=made.write(), timeout=0.01)
 
 
+def test_a_long_solve_says_that_it_goes_on(made, declared, targets, tmp_path, monkeypatch):
+    monkeypatch.setattr("condafleet.lock.child.SILENCE", 0.05)
+    lines = []
+    lock_all([declared], targets, tmp_path / "locks", depot=made.write(), progress=lines.append, timeout=77)
+    assert any(line.startswith("still solving, ") and line.endswith(" s of at most 77 s") for line in lines)
+
+
 def test_a_broken_request_is_an_answer_too():
     with pytest.raises(LockError, match=r"condafleet\.lock failed: KeyError: 'solves'"):
         run_child({}, timeout=60)
