@@ -56,8 +56,10 @@ class ActionModule(ActionBase):
             changed=bool(self._task.check_mode and outcome["state"] not in (CONVERGED, BLOCKED)),
             diff=[{"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n"}] if before or after else [],
         )
-        for text in (text for entry in outcome["environments"].values() for text in entry["warnings"]):
-            self._display.warning("%s: %s" % ((task_vars or {}).get("inventory_hostname"), text))
+        warnings = [text for entry in outcome["environments"].values() for text in entry["warnings"]]
+        if warnings:
+            host = (task_vars or {}).get("inventory_hostname")
+            result["warnings"] = [*result.get("warnings", []), *("%s: %s" % (host, text) for text in warnings)]
         summary = {"observed": summary_of(facts["conda"]), "plan": outcome}
         result["ansible_stats"] = {"data": {"condafleet": summary}, "per_host": True, "aggregate": True}
         if outcome["blocked"] and args["stop"]:

@@ -73,6 +73,9 @@ class Progress:
             self.say(f"    changed  {host}: {self.task}", style="yellow")
         elif kind == "runner_on_ok" and self.verbosity:
             self.say(f"    ok  {host}: {self.task}")
+        if kind in ("runner_on_ok", "runner_on_failed"):
+            for text in warnings_of(result):
+                self.say(f"    warning  {host}: {text.removeprefix(f'{host}: ')}", style="yellow")
         elif kind in ("verbose", "warning", "error", "system_warning") or (kind == "runner_on_file_diff" and self.diff):
             self._text(str(event.get("stdout") or ""), kind)
 
@@ -118,6 +121,13 @@ class Progress:
         """Say what is still going on, if nothing was said for long."""
         if self.clock() - self.spoke >= SILENCE:
             self.say(f"    still at it, {self._now()}")
+
+
+def warnings_of(result: Mapping[str, Any]) -> list[str]:
+    """Return what the tasks of a result warned of: texts, or what Ansible makes of them."""
+    found = result.get("warnings")
+    several = found if isinstance(found, list) else []
+    return [str(one.get("msg") or one) if isinstance(one, Mapping) else str(one) for one in several]
 
 
 def elapsed(seconds: float) -> str:

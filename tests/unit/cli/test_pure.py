@@ -15,7 +15,7 @@ from condafleet.cli.depot import size
 from condafleet.cli.exit_codes import error_code, exit_code
 from condafleet.cli.options import read_extra_vars, read_inventory, read_value
 from condafleet.cli.output import Output, write_whole
-from condafleet.cli.progress import Progress, elapsed
+from condafleet.cli.progress import Progress, elapsed, warnings_of
 from condafleet.errors import DepotError, InputError, LockError, RunError, RunInterruptedError
 from condafleet.report import load_report
 from condafleet.results import FleetResult, HostResult, Status
@@ -51,6 +51,19 @@ def audited(channel: str, tos: str = "decline", **more: Any) -> HostResult:
 def fleet(*hosts: HostResult, **more: Any) -> FleetResult:
     named = {f"n{number}": one for number, one in enumerate(hosts)}
     return FleetResult(named, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", **more)
+
+
+def test_what_a_task_warned_of_is_shown() -> None:
+    said = io.StringIO()
+    progress = Progress(Console(file=said, width=200))
+    result = {"changed": True, "warnings": ["n1: mind the gap", {"msg": "and this"}]}
+    progress.event({"event": "runner_on_ok", "event_data": {"host": "n1", "res": result}})
+    assert said.getvalue().split("\n")[:3] == [
+        "    changed  n1: ",
+        "    warning  n1: mind the gap",
+        "    warning  n1: and this",
+    ]
+    assert (warnings_of({}), warnings_of({"warnings": None})) == ([], [])
 
 
 @pytest.mark.parametrize(
