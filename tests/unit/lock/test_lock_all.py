@@ -13,7 +13,7 @@ from uv import find_uv_bin
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
 from condafleet.errors import LockError
-from condafleet.lock import lock_all
+from condafleet.lock import child, lock_all
 from condafleet.lock.child import run_child
 
 PREFIX = "https://depot.condafleet.invalid/made-up/"
@@ -280,7 +280,7 @@ def test_the_time_limit_ends_the_solver(made, declared, targets, tmp_path):
 
 
 def test_a_long_solve_says_that_it_goes_on(made, declared, targets, tmp_path, monkeypatch):
-    monkeypatch.setattr("condafleet.lock.child.SILENCE", 0.05)
+    monkeypatch.setattr(child, "SILENCE", 0.05)
     lines = []
     lock_all([declared], targets, tmp_path / "locks", depot=made.write(), progress=lines.append, timeout=77)
     assert any(line.startswith("still solving, ") and line.endswith(" s of at most 77 s") for line in lines)
