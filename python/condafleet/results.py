@@ -30,7 +30,7 @@ class HostResult:
 
     @property
     def state(self) -> str:
-        """How the host stood when it was observed: ok, behind, unfinished, drifted or replaced."""
+        """How the host stood when it was observed: ok, behind, unfinished, drifted, replaced or broken."""
         return str(report_environments.host_state(self.data))
 
     @property
