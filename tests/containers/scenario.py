@@ -13,6 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import engine
 from fleet import Fleet
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,12 @@ def play(playbook: str, *options: str, timeout: float = 300) -> subprocess.Compl
 def words(done: subprocess.CompletedProcess[str]) -> str:
     """What a run said, in one line: Ansible folds long texts."""
     return " ".join((done.stdout + done.stderr).split())
+
+
+def inside(node: str, *command: str) -> None:
+    """Run a program of this machine in the mounts of a node, with rights that the node itself lacks."""
+    pid = engine.podman("inspect", "--format", "{{.State.Pid}}", fleet().container(node)).strip()
+    subprocess.run(["nsenter", f"--target={pid}", "--mount", *command], timeout=60, check=True)
 
 
 def sha256(path: Path) -> str:
