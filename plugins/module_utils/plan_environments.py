@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved
 from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import in_words
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ROLLBACK, Entry
 from ansible_collections.condafleet.core.plugins.module_utils.generations import next_name, usable
 from ansible_collections.condafleet.core.plugins.module_utils.post_checks import passed
 from ansible_collections.condafleet.core.plugins.module_utils.targets import as_declared, best_target, refusal
@@ -83,8 +84,9 @@ def plan_environment(
             # Staged again, so checked again; there is no link to move then.
             return _plan(target, SWITCH, "its checks have changed", ready["name"], digest, difference([], []))
         return _plan(target, NONE, "it is what was declared", ready["name"], digest, difference([], []))
+    entries = (observed.get("history") or {}).get(name) or []
     if ready:
-        why = _why_adopt(plain) if plain else _why_switch(ready, state, current, digest)
+        why = _why_adopt(plain) if plain else _why_switch(ready, state, current, digest, entries)
         return _plan(target, SWITCH, why, ready["name"], digest, packages, plain, damaged)
     planned = str(next_name([record["name"] for record in generations], name, digest))
     why = _why_adopt(plain) if plain else _why_build(state, current, digest)
@@ -162,7 +164,11 @@ def _why_build(state: Optional[Mapping[str, Any]], current: Optional[Mapping[str
 
 
 def _why_switch(
-    ready: Mapping[str, Any], state: Optional[Mapping[str, Any]], current: Optional[Mapping[str, Any]], digest: str
+    ready: Mapping[str, Any],
+    state: Optional[Mapping[str, Any]],
+    current: Optional[Mapping[str, Any]],
+    digest: str,
+    entries: Sequence[Entry],
 ) -> str:
     text = "%s is finished and not current" % ready["name"]
     usual = not state or (
@@ -171,7 +177,13 @@ def _why_switch(
         and (current["receipt"] or {}).get("digest") != digest
         and not (is_moved(state) or current.get("broken") or current.get("drifted"))
     )
-    return text if usual else "%s: %s" % (text, _why_build(state, current, digest))
+    if not usual:
+        return "%s: %s" % (text, _why_build(state, current, digest))
+    if current and entries and entries[-1]["why"] == ROLLBACK:
+        return "it was rolled back to %s (%s); %s is what is declared" % (
+            current["name"], entries[-1]["since"], ready["name"],
+        )  # fmt: skip
+    return text
 
 
 def _why_adopt(plain: Mapping[str, Any]) -> str:

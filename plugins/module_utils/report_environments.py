@@ -58,6 +58,6 @@ def host_state(data: Mapping[str, Any]) -> str:
         states.append("unfinished")
     if plan.get("damage"):
         states.append("drifted")
-    if any(plan.get(part) for part in ("installation", "shells", "modulefiles", "blocked")):
+    if any(plan.get(part) for part in ("installation", "shells", "modulefiles", "purge", "collect", "blocked")):
         states.append("behind")
     return worst(states, STATES, "ok")

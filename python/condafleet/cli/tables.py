@@ -44,6 +44,8 @@ def differences(host: HostResult, *, environments: bool) -> str:
     changes = [f"installation damaged: {plan['damage']}"] if plan.get("damage") else []
     parts = ("installation", "shells", "modulefiles")
     changes += [str(change["what"]) for part in parts for change in plan.get(part) or ()]
+    changes += [f"{name}: declared no more" for name in plan.get("purge") or ()]
+    changes += [f"{name}: surplus" for name in plan.get("collect") or ()]
     found = {name: one for name, one in host.environments.items() if one["why"] and one["state"] != "ok"}
     if environments:
         changes += [f"{name}: {one['why']}" for name, one in found.items()]

@@ -191,3 +191,23 @@ def test_a_declared_target_counts_instead_of_what_is_seen(
         assert chosen in plan["why"]
     else:
         assert plan["target"] == chosen
+
+
+def test_what_was_rolled_back_says_so() -> None:
+    moves = [(OLD, "switch"), (NEW, "switch"), (OLD, "rollback")]
+    history = [
+        {"generation": f"x-{digest[:12]}-1", "since": f"2026-01-0{day}T00:00:00Z", "why": why, "run": None}
+        for day, (digest, why) in enumerate(moves, 1)
+    ]
+    observed = {
+        "node": NODE,
+        "installation": {"prefix": "/opt/conda"},
+        "history": {"x": history},
+        "environments": {"x": {"kind": "link", "target": "/elsewhere", "generation": f"x-{OLD[:12]}-1"}},
+        "generations": [generation(OLD), generation(NEW)],
+    }
+    plan = plan_environments(observed, [{"name": "x", "targets": ["cpu"]}], TARGETS, LOCKS)["x"]
+    assert plan["action"] == "switch"
+    assert plan["why"] == (
+        f"it was rolled back to x-{OLD[:12]}-1 (2026-01-03T00:00:00Z); x-{NEW[:12]}-1 is what is declared"
+    )
