@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import activation, converged, drift, figures, fleet, measure, shell_start, solve, status
+from . import activation, converged, drift, figures, fleet, measure, shell_start, solve, status, wheels
 
 
 def find_depot(named: Path | None) -> Path:
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         "what",
         nargs="?",
         default="converged",
-        choices=["converged", "activation", "shells", "drift", "status", "solve"],
+        choices=["converged", "activation", "shells", "drift", "status", "solve", "wheels"],
         help="what to measure",
     )
     parser.add_argument("--installation", type=Path, metavar="PREFIX", help="shells: a conda that is there already")
@@ -85,6 +85,11 @@ def main(argv: list[str]) -> int:
         result = solve.run(options.rounds, say)
         write(result, "solve")
         print(solve.table(result))
+        return 0
+    if options.what == "wheels":
+        result = wheels.run(find_depot(options.depot), options.rounds, say)
+        write(result, "wheels")
+        print(wheels.table(result))
         return 0
     result = converged.run(
         options.nodes, options.rounds, options.slow_rounds, find_depot(options.depot), options.only, options.keep, say
