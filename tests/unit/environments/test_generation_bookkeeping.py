@@ -32,7 +32,11 @@ from ansible_collections.condafleet.core.plugins.module_utils.root_folder import
 DAY = 86400
 # Every change to the disk that a move or a collection makes.
 STEPS = ("rename", "replace", "symlink", "unlink", "rmdir", "mkdir")
-STEPS_AT_MOST = 25
+# The step before which it is killed, or 0 for none. Samples are alike often, where integers are mostly small.
+OF_A_MOVE = st.sampled_from([0, 0, 0, *range(1, 9)])
+OF_A_COLLECTION = st.sampled_from([0, 0, *range(1, 25)])
+WHICH = st.sampled_from(range(5))
+NAMES = st.sampled_from("xxxy")
 
 
 class KilledError(BaseException):
@@ -51,7 +55,7 @@ class Bookkeeping(RuleBasedStateMachine):
         (self.root / "generations").mkdir()
         self.patch = pytest.MonkeyPatch()
         self.time = 1_700_000_000.0
-        self.left = -1
+        self.left = 0
         self.patch.setattr(clock.time, "time", lambda: self.time)
         self.patch.setattr(collection, "in_use", self.in_use)
         self.patch.setattr(collection, "uses", lambda folders: {})
@@ -64,6 +68,7 @@ class Bookkeeping(RuleBasedStateMachine):
         self.pinned: set[str] = set()
         self.staged: set[str] = set()
         self.digests = 0
+        self.built = ""
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -71,9 +76,10 @@ class Bookkeeping(RuleBasedStateMachine):
 
     def counted(self, change: Any) -> Any:
         def step(*arguments: Any, **options: Any) -> Any:
-            self.left -= 1
-            if self.left == 0:
-                raise KilledError
+            if self.left > 0:
+                self.left -= 1
+                if self.left == 0:
+                    raise KilledError
             return change(*arguments, **options)
 
         return step
@@ -108,12 +114,12 @@ class Bookkeeping(RuleBasedStateMachine):
         os.utime(path, (self.time, self.time))
         self.staged.add(name)
 
-    def move(self, name: str, generation: str, why: str, killed: int = -1) -> None:
+    def move(self, name: str, generation: str, why: str, killed: int) -> None:
         request = Request(name, str(self.prefix), str(self.root), generation=generation, why=why, run=str(self.time))
         self.left = killed
         with contextlib.suppress(KilledError):
             environment_current.put_in_place(request, str(self.root / "generations" / generation))
-        self.left = -1
+        self.left = 0
         if self.linked(name) == generation and self.current[name] != generation:
             link = self.prefix / "envs" / name
             os.utime(link, (self.time, self.time), follow_symlinks=False)
@@ -124,10 +130,14 @@ class Bookkeeping(RuleBasedStateMachine):
 
     @initialize()
     def first(self) -> None:
-        self.build("x", again=False, finished=True)
-        self.switch("x", 0, -1)
+        self.update("x", again=False, killed=0)
 
-    @rule(name=st.sampled_from("xxy"), again=st.booleans(), finished=st.booleans())
+    @rule(name=NAMES, again=st.booleans(), killed=OF_A_MOVE)
+    def update(self, name: str, again: bool, killed: int) -> None:
+        self.build(name, again=again, finished=True)
+        self.move(name, self.built, generation_history.SWITCH, killed)
+
+    @rule(name=NAMES, again=st.booleans(), finished=st.booleans())
     def build(self, name: str, again: bool, finished: bool) -> None:
         """By this run or another one: nobody can tell. `again` is the lock that is current, as for a repair."""
         self.tick()
@@ -137,20 +147,21 @@ class Bookkeeping(RuleBasedStateMachine):
         else:
             self.digests += 1
             digest = f"{self.digests:012x}"
-        self.make(str(gen.next_name(self.there(), name, digest)), finished)
+        self.built = str(gen.next_name(self.there(), name, digest))
+        self.make(self.built, finished)
 
     def finished(self, name: str) -> list[str]:
         records = self.observed()["generations"]
         return [one["name"] for one in records if one["environment"] == name and one["finished"]]
 
-    @rule(name=st.sampled_from("xxy"), which=st.integers(0, 9), killed=st.integers(-1, 8))
+    @rule(name=NAMES, which=WHICH, killed=OF_A_MOVE)
     def switch(self, name: str, which: int, killed: int) -> None:
         self.tick()
         found = self.finished(name)
         if found:
             self.move(name, found[-1 - which % len(found)], generation_history.SWITCH, killed)
 
-    @rule(killed=st.integers(-1, 8))
+    @rule(killed=OF_A_MOVE)
     def roll_back(self, killed: int) -> None:
         self.tick()
         conda = self.observed()
@@ -176,24 +187,24 @@ class Bookkeeping(RuleBasedStateMachine):
             first -= 1
         return moves[first - 1][0] if first else None
 
-    @rule(which=st.integers(0, 9), why=st.sampled_from(["process 1 runs from it", "venv v (alice)"]))
+    @rule(which=WHICH, why=st.sampled_from(["process 1 runs from it", "venv v (alice)"]))
     def hold(self, which: int, why: str) -> None:
         found = [name for name in self.there() if gen.parse_name(name)]
         if found:
             self.held[found[which % len(found)]] = why
 
-    @rule(which=st.integers(0, 9))
+    @rule(which=WHICH)
     def pin(self, which: int) -> None:
         found = [name for name in self.there() if gen.parse_name(name)]
         if found:
             self.pinned.add(found[which % len(found)])
 
     @precondition(lambda self: self.held)
-    @rule(which=st.integers(0, 9))
+    @rule(which=WHICH)
     def let_go(self, which: int) -> None:
         self.held.pop(sorted(self.held)[which % len(self.held)])
 
-    @rule(keep=st.integers(0, 3), purge=st.booleans(), killed=st.integers(-1, STEPS_AT_MOST))
+    @rule(keep=st.integers(0, 3), purge=st.booleans(), killed=OF_A_COLLECTION)
     def collect(self, keep: int, purge: bool, killed: int) -> None:
         self.tick()
         before, staged = set(self.there()), set(self.staged)
@@ -204,11 +215,11 @@ class Bookkeeping(RuleBasedStateMachine):
         try:
             collection.collect(request, Progress(None))
         except KilledError:
-            self.left = -1
+            self.left = 0
             # The next run finishes it.
             self.check_spared(before, staged, purge)
             collection.collect(request, Progress(None))
-        self.left = -1
+        self.left = 0
         if purge:
             self.purged()
         self.check_spared(before, staged, purge)
@@ -237,7 +248,7 @@ class Bookkeeping(RuleBasedStateMachine):
 
     @invariant()
     def current_is_there_and_finished(self) -> None:
-        if self.left == -1:
+        if self.left <= 0:
             for name, generation in self.current.items():
                 assert self.linked(name) == generation
                 if generation:
@@ -265,6 +276,6 @@ def newest(moves: list[str], number: int) -> list[str]:
 
 
 Bookkeeping.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestBookkeeping = Bookkeeping.TestCase

@@ -161,6 +161,14 @@ def test_what_was_rolled_back_to_is_not_the_oldest(node: Node) -> None:
     assert node.there() == [FIRST, THIRD]
 
 
+def test_who_was_current_last_is_kept_not_who_was_made_last(node: Node) -> None:
+    node.switch(FIRST)
+    node.build("x-dddddddddddd-1")
+    node.switch("x-dddddddddddd-1")
+    assert node.collect(keep=1).removed == [SECOND, THIRD]
+    assert node.there() == [FIRST, "x-dddddddddddd-1"]
+
+
 def uses(how: str, node: Node) -> dict[str, Any]:
     path = node.path(FIRST)
     return {
