@@ -45,7 +45,8 @@ def observe(
 
     `with_files` compares every file of the installation with its record, which reads them all. `dependants` are the
     seconds that a search in users' homes may take for what stands on all this, and another one for their environments.
-    `modulepath` is the folder of modulefiles. What stands at the names `adopt`, and is not condafleet's, is looked at more closely.
+    `modulepath` is the folder of modulefiles. What stands at the names `adopt`, and is not condafleet's, is looked at
+    more closely.
     With `full_within`, seconds, every file of current generations is compared with its list. `all_fingerprints` takes
     those of all finished generations, not only of current ones.
     """

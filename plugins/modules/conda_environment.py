@@ -84,8 +84,8 @@ options:
     type: str
   adopt:
     description:
-      - Whether what stands at C(PREFIX/envs/NAME) and is not condafleet's gives its place to the generation. It is moved
-        to C(PREFIX.d/adopted-envs/NAME-N) in the same step, as it is, with owner and mode.
+      - Whether what stands at C(PREFIX/envs/NAME) and is not condafleet's gives its place to the generation. It is
+        moved to C(PREFIX.d/adopted-envs/NAME-N) in the same step, as it is, with owner and mode.
       - Without it, and while a process uses what stands there, the task fails and nothing is changed.
     type: bool
     default: false
@@ -140,8 +140,8 @@ options:
     default: []
   checks:
     description:
-      - Commands that have to end with 0 in the new generation, for O(state=tested). Each is run by C(/bin/sh), after the
-        activation that users get, with C(set -eu), in an empty home and without a GPU, for O(smoke_timeout) at most.
+      - Commands that have to end with 0 in the new generation, for O(state=tested). Each is run by C(/bin/sh), after
+        the activation that users get, with C(set -eu), in an empty home and without a GPU, for O(smoke_timeout) at most.
       - A finished generation is checked again where these are others than those that it has passed.
     type: list
     elements: str
@@ -277,8 +277,9 @@ ARGUMENTS = {
 
 
 def request_of(params, check):
-    same = ("name", "prefix", "root", "target", "digest", "frameworks", "checks", "cuda", "depot_url", "depot_origins", "tools")
-    same += ("access", "platform", "generation", "why", "run", "adopt", "damaged", "job", "lock_timeout", "smoke_timeout")
+    same = ("name", "prefix", "root", "target", "digest", "frameworks", "checks", "cuda", "depot_url", "depot_origins")
+    same += ("tools", "access", "platform", "generation", "why", "run", "adopt", "damaged", "job", "lock_timeout")
+    same += ("smoke_timeout",)
     return Request(
         **{key: params[key] for key in same},
         packages=[Package.from_dict(package) for package in params["packages"]],

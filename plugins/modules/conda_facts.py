@@ -45,8 +45,8 @@ options:
   dependants:
     description:
       - Seconds that a search in the homes of the node's users may take, for virtual environments and Jupyter kernels
-        that stand on the installation or a generation, and another one for the environments that users' conda has noted.
-        Without them, there is no search.
+        that stand on the installation or a generation, and another one for the environments that users' conda has
+        noted. Without them, there is no search.
     type: int
     default: 0
   modulepath:
@@ -137,11 +137,12 @@ conda:
       type: dict
     generations:
       description:
-        - The generations below the root, with receipt and, for current ones, C(fingerprint), C(drifted), C(broken) (why it
-          can't be used, or null) and C(drift).
-        - C(drift) has C(verified) (V(quick), V(full), or V(unknown) where files were to be compared and there is no list
-          of them), C(packages) (C(added), C(removed), C(changed); null where it can't be told), C(files) (C(changed),
-          C(missing), C(added), at most ten names each, C(counts) and C(more); null where none was looked at) and C(notes).
+        - The generations below the root, with receipt and, for current ones, C(fingerprint), C(drifted), C(broken) (why
+          it can't be used, or null) and C(drift).
+        - C(drift) has C(verified) (V(quick), V(full), or V(unknown) where files were to be compared and there is no
+          list of them), C(packages) (C(added), C(removed), C(changed); null where it can't be told), C(files)
+          (C(changed), C(missing), C(added), at most ten names each, C(counts) and C(more); null where none was looked
+          at) and C(notes).
       type: list
       elements: dict
     shells:
@@ -170,10 +171,10 @@ conda:
       type: dict
     users_environments:
       description:
-        - Null without O(dependants). C(found) lists the environments that condafleet did not make, in C(PREFIX/envs), moved
-          aside by an adoption, and noted in users' C(~/.conda/environments.txt) as far as these users can reach them.
-        - Each has C(path), C(kind) (V(directory), V(link), V(broken), V(adopted)), C(owner), C(python), C(packages) (how
-          many conda has linked), C(changed) (when conda last changed it) and C(noted_by) (users).
+        - Null without O(dependants). C(found) lists the environments that condafleet did not make, in C(PREFIX/envs),
+          moved aside by an adoption, and noted in users' C(~/.conda/environments.txt) as far as they can reach them.
+        - Each has C(path), C(kind) (V(directory), V(link), V(broken), V(adopted)), C(owner), C(python), C(packages)
+          (how many conda has linked), C(changed) (when conda last changed it) and C(noted_by) (users).
         - C(complete) is false, and C(why) says why, where the search was stopped early.
       type: dict
 """

@@ -55,8 +55,8 @@ removed:
   sample: [environment pytorch, generation pytorch-0123456789ab-1, /opt/condafleet/pkgs]
 left:
   description:
-    - What lies below the root and is not condafleet's, and what was adopted and could not come back, since something else
-      stands in its place.
+    - What lies below the root and is not condafleet's, and what was adopted and could not come back, since something
+      else stands in its place.
   returned: success
   type: list
   elements: str
