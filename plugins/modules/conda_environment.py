@@ -141,7 +141,8 @@ options:
   checks:
     description:
       - Commands that have to end with 0 in the new generation, for O(state=tested). Each is run by C(/bin/sh), after
-        the activation that users get, with C(set -eu), in an empty home and without a GPU, for O(smoke_timeout) at most.
+        the activation that users get, with C(set -eu), in an empty home and without a GPU, for O(smoke_timeout) at
+        most.
       - A finished generation is checked again where these are others than those that it has passed.
     type: list
     elements: str
