@@ -132,7 +132,7 @@ def row_of(build: Mapping[str, Any], platform: Optional[str]) -> Optional[Build]
     for row in BUILDS:
         if (row.framework, row.kind) != (build["framework"], build["kind"]):
             continue
-        if row.platform not in (None, platform) or row.cuda not in (cuda, cuda.split(".")[0]):
+        if row.platform not in (None, platform) or row.cuda not in (cuda, cuda.partition(".")[0]):
             continue
         if version_key(row.since) <= version < version_key(row.before):
             return row

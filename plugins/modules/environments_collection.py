@@ -64,7 +64,7 @@ options:
     default: /
   moves:
     description:
-      - In check mode, the links that the run would have moved by now, as C({ENVIRONMENT: GENERATION}).
+      - 'In check mode, the links that the run would have moved by now, as C({ENVIRONMENT: GENERATION}).'
     type: dict
     default: {}
   search_seconds:
