@@ -48,6 +48,8 @@ class Fleet:
             "environments_root": f"{top}/{{{{ inventory_hostname }}}}/root",
             "environments_locks_dir": str(top / "locks"),
             "environments_list": self.environments("1"),
+            # A test goes back to the first one after several others.
+            "environments_keep": 10,
             "validation_enabled": False,
         }
 
