@@ -196,7 +196,7 @@ def main():
     undisturbed = {"fingerprint": fingerprint(path), "files": snapshot(path)}
     # Back to the old one, and what was built undisturbed has never been.
     campaign.finish(old)
-    shutil.rmtree(path)
+    shutil.rmtree(path, ignore_errors=True)
     with open("/var/tmp/recorded.json", encoding="utf-8") as stream:
         recorded = json.load(stream)
     done = 0

@@ -23,6 +23,8 @@ sys.path.insert(0, "/var/tmp/collections")
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from ansible_collections.condafleet.core.plugins.module_utils.environment_states import STATES
+from ansible_collections.condafleet.core.plugins.module_utils.generation_collection import Request as Collection
+from ansible_collections.condafleet.core.plugins.module_utils.generation_collection import collect
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 
 # The innermost of these functions on the stack says which step an operation belongs to.
@@ -110,6 +112,7 @@ def main():
     outcome = None
     for state in ("fetched", "built", "tested", "current"):
         outcome = STATES[state](request)
+    collect(Collection(request.prefix, request.root, ["plain", request.name], keep=0), request.progress())
     if "--record" in sys.argv:
         with open(sys.argv[sys.argv.index("--record") + 1], "w", encoding="utf-8") as stream:
             json.dump({"counts": moments.counts, "programs": moments.programs}, stream)

@@ -22,12 +22,17 @@ Root = Callable[..., str]
 Inside = Callable[..., None]
 
 
+# What decides when something is killed. Printed in any case; set, it repeats a run.
+SEED = int(os.environ.get("CONDAFLEET_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
+
+
+def pytest_report_header() -> str:
+    return f"CONDAFLEET_TEST_SEED={SEED}"
+
+
 @pytest.fixture(scope="session")
 def seed() -> int:
-    """What decides when something is killed: CONDAFLEET_TEST_SEED repeats a run."""
-    chosen = int(os.environ.get("CONDAFLEET_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"CONDAFLEET_TEST_SEED={chosen}")
-    return chosen
+    return SEED
 
 
 @pytest.fixture

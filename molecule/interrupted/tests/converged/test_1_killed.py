@@ -47,7 +47,7 @@ def test_every_step_was_cut_short(told: dict[str, Any]) -> None:
     assert len(killed) >= 20, told["rounds"]
     wanted = {
         "fetch", "uv", "verify", "clean up", "link", "wheels", "state", "compile", "permissions", "files list",
-        "smoke test", "receipt", "switch",
+        "smoke test", "receipt", "switch", "collection",
     }  # fmt: skip
     assert {one["step"] for one in killed} >= wanted
     assert {one["who"] for one in killed} == {"step", "program"}
