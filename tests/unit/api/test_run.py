@@ -85,7 +85,10 @@ def test_data_of_each_host_comes_along(ran: tuple[FleetResult, Any]) -> None:
     result, _ = ran
     assert result.hosts["ok"].environments["pytorch"]["generation"] == "g1"
     assert result.hosts["failed"].environments == {}
-    assert result.report()["fleet"] == {"hosts": 4, "ok": 1, "changed": 1, "failed": 1, "unreachable": 1}
+    fleet = result.report()["fleet"]
+    counts = {"hosts": 4, "ok": 1, "changed": 1, "failed": 1, "unreachable": 1}
+    assert {key: fleet[key] for key in counts} == counts
+    assert [group["hosts"] for group in fleet["groups"]["pytorch"]] == [["changed", "ok"]]
 
 
 def test_every_event_was_handed_on(ran: tuple[FleetResult, list[dict[str, Any]]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockspec
+from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from condafleet.errors import LockError
 from condafleet.lock import lock_all
 
@@ -57,7 +58,7 @@ def test_any_other_lock_is_taken(tmp_path: Path, url: str) -> None:
     ("spec", "channels"),
     [
         (["python"], ["defaults"]),
-        (["python"], ["conda-forge", "https://conda.anaconda.org/t/tk-1/main"]),
+        (["python"], ["conda-forge", "https://conda.anaconda.org/main"]),
         (["python"], ["repo.anaconda.com/pkgs/main"]),
         (["pkgs/main::python"], ["conda-forge"]),
         (["python[channel=anaconda]"], ["conda-forge"]),
@@ -68,3 +69,10 @@ def test_an_environment_that_asks_for_anaconda_s_packages_is_refused(spec: list[
     with pytest.raises(lockspec.SpecError, match=r"environments_list: x: channel .*miniconda_tos: decline"):
         lockspec.check_channels("x", {"conda": spec}, channels, "decline")
     assert lockspec.check_channels("x", {"conda": spec}, channels, "accept")
+
+
+@pytest.mark.parametrize("terms", ["decline", "accept"])
+def test_a_channel_with_a_token_in_it_is_refused_whatever_the_terms_are(terms: str) -> None:
+    with pytest.raises(InputError, match="with a login or a token in it is not accepted") as caught:
+        lockspec.check_channels("x", {"conda": ["python"]}, ["https://conda.anaconda.org/t/tk-1/main"], terms)
+    assert "tk-1" not in str(caught.value)
