@@ -35,7 +35,7 @@ class HostResult:
 
     @property
     def environments(self) -> dict[str, dict[str, Any]]:
-        """{NAME: {generation, digest, target, state, why}}."""
+        """{NAME: {generation, digest, target, state, why, fingerprint, files, drift}}."""
         return dict(report_environments.environments_report(self.data))
 
     @property
