@@ -20,10 +20,12 @@ def check_indexes(where: str, value: Any) -> List[str]:
     """The indexes in their order, each once."""
     found = []
     for url in list_of(where, value, "a list of " + INDEX_ACCEPTED):
-        if not isinstance(url, str) or re.search(r"\s", url):
+        if not isinstance(url, str):
             raise InputError(where, url, INDEX_ACCEPTED, "correct it")
         # First, because what follows would show the URL.
         refuse_login(where, url)
+        if re.search(r"\s", url):
+            raise InputError(where, url, INDEX_ACCEPTED, "correct it")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
             raise InputError(where, url, INDEX_ACCEPTED, "correct it")

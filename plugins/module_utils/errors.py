@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked_logins
+
 
 class FleetError(Exception):
     """Something could not be done; the message says what was found, what is accepted, and the next step."""
@@ -22,7 +24,7 @@ class InputError(FleetError):
         self.value = value
         self.accepted = accepted
         self.next_step = next_step
-        shown = "an empty value" if value in (None, "") else str(value)
+        shown = "an empty value" if value in (None, "") else masked_logins(str(value))  # a URL may have a login in it
         super().__init__(f"{variable}: {shown} is not accepted. Accepted: {accepted}. Next: {next_step}.")
 
     def __reduce__(self) -> Any:

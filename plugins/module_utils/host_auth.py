@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
-from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import host_of, is_whole, masked, secret_in
 
 VARIABLE = "environments_auth"
 ACCEPTED = "{HOST or HOST:PORT: {username, password} or {token}}"
@@ -80,13 +80,15 @@ def needed(urls: Iterable[str], hosts: Hosts) -> Dict[str, Dict[str, str]]:
 
 
 def refuse_login(where: str, url: str) -> None:
-    """InputError where a URL holds a user, a password or a token: it would reach locks and logs."""
-    if without_secrets(url + "/") != url + "/":
-        place = place_of(url)
+    """InputError where a URL can't be read, or holds a user, a password or a token: it would reach locks and logs."""
+    secret = secret_in(url)
+    if secret:
         raise InputError(
             where,
-            "%s with a login or a token in it" % without_secrets(url + "/").rstrip("/"),
-            "a URL without",
+            "%s with %s in it" % (masked("%s/" % url).rstrip("/") if "://" in url else "a URL", secret),
+            "a URL without (an @ that belongs to its path is written %40)",
             "take it out, and give it in %s as {%s: {username: …, password: …}} or {token: …}"
-            % (VARIABLE, urlsplit(without_secrets(url)).netloc if place else "HOST"),
+            % (VARIABLE, host_of(url)),
         )
+    if not is_whole(url):
+        raise InputError(where, url, "a URL whose host and port can be read, as in https://HOST:8443/…", "correct it")

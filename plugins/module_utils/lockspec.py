@@ -18,9 +18,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.host_auth import r
 from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
 from ansible_collections.condafleet.core.plugins.module_utils.spec_explicit import normal_entries
 from ansible_collections.condafleet.core.plugins.module_utils.spec_pylock import normal_pylock
-from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_login, without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked, without_secrets
 
-__all__ = ["SpecError", "without_login", "without_secrets"]
+__all__ = ["SpecError"]
 
 # environment.yml has further keys that say nothing about packages; what other kinds of specs come to has a few more.
 _KEYS = ("name", "prefix", "channels", "dependencies", "conda", "pip", "variables", "platforms")
@@ -115,7 +115,7 @@ def check_channels(environment: str, spec: Mapping[str, Any], channels: Sequence
             raise SpecError(
                 "environments_list: {0}: channel {1!r} is under Anaconda's terms of service, which are not accepted "
                 "(miniconda_tos: {2}). Accepted: conda-forge or another channel, or miniconda_tos: accept. Next: {3}"
-                "Replace the channel, or accept the terms.".format(environment, without_secrets(channel), tos, hint)
+                "Replace the channel, or accept the terms.".format(environment, masked(channel), tos, hint)
             )
     expanded: List[str] = []
     for channel in channels:
@@ -136,7 +136,7 @@ def check_packages(where: str, urls: Sequence[str], tos: str) -> None:
             "from another channel, or accept the terms.".format(
                 where,
                 "1 package" if len(held) == 1 else "{0} packages".format(len(held)),
-                without_secrets(held[0]),
+                masked(held[0]),
                 tos,
             )
         )
@@ -214,7 +214,7 @@ def _conda_spec(entry: Any, where: str) -> str:
     if text.startswith(("http://", "https://", "file:", "/", "@")):
         raise SpecError(
             "{0}: conda: {1!r} is a place. Accepted: a package name with a version, as in 'python=3.11'. "
-            "Next: name the package.".format(where, without_secrets(text))
+            "Next: name the package.".format(where, masked(text))
         )
     return text
 
@@ -224,7 +224,7 @@ def _requirement(entry: Any, where: str) -> str:
     if not _PROJECT.match(text):
         raise SpecError(
             "{0}: pip: {1!r} is not accepted. Accepted: a project with a version, as in 'torch>=2.4' (no options, "
-            "files, URLs or repositories). Next: list the projects themselves.".format(where, without_secrets(text))
+            "files, URLs or repositories). Next: list the projects themselves.".format(where, masked(text))
         )
     return text
 

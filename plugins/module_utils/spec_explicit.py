@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import re
 from typing import Any, Dict, List, Sequence
-from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import SpecError
-from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import host_of, masked, secret_in
 
 MARK = "@EXPLICIT"
 _SUBDIR = re.compile(r"^(noarch|[a-z]+-[a-z0-9_]+)$")
@@ -54,14 +53,14 @@ def parse_entry(environment: str, entry: Any) -> Dict[str, str]:
         raise SpecError(
             "%s: %r is not accepted. Accepted: URLs of conda packages (…/linux-64/NAME-VERSION-BUILD.conda), each with "
             "#md5 or #sha256 behind it, as `conda list --explicit --md5` writes them. Next: write the list again."
-            % (where, without_secrets(str(entry)))
+            % (where, masked(str(entry)))
         )
     channel = parts.group("channel")
-    if without_secrets(channel + "/") != channel + "/":
+    if secret_in(channel):
         raise SpecError(
             "%s: the URL of %s has a login or a token in it. Accepted: URLs without. Next: take it out, and give it in "
             "environments_auth as {%s: {token: …}} or {username, password}."
-            % (where, parts.group("filename"), urlsplit(without_secrets(channel)).netloc)
+            % (where, parts.group("filename"), host_of(channel))
         )
     pieces = parts.group("filename").rsplit("-", 2)
     if len(pieces) != 3 or not all(pieces):

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import SpecError
 from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
-from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked
 
 Read = Callable[[str], str]
 
@@ -101,7 +101,7 @@ def _included(line: str, place: str) -> Optional[Tuple[str, str]]:
         wrong, following = "an option", "take it out"
     raise SpecError(
         "%s: %r is %s. Accepted: projects with versions, -r FILE, -c FILE and --hash=sha256:…. Next: %s."
-        % (place, without_secrets(option), wrong, following)
+        % (place, masked(option), wrong, following)
     )
 
 
@@ -115,7 +115,7 @@ def _requirement(line: str, place: str) -> Tuple[str, str, Set[str]]:
         raise SpecError(
             "%s: %r is a URL, a repository or a path. Accepted: projects with versions. Next: put a wheel of it on an "
             "index, name that in indexes of this environment, and ask for the project by its name."
-            % (place, without_secrets(text.split("?")[0]))
+            % (place, masked(text.split("?")[0]))
         )
     if " --" in text:
         raise SpecError(

@@ -8,7 +8,7 @@ import os
 import sys
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked_logins
 from condafleet.errors import CondafleetError
 from condafleet.lock.solver import answer
 
@@ -20,9 +20,9 @@ def main() -> int:
         request = json.load(sys.stdin)
         result, code = answer(request, lambda text: print(text, file=sys.stderr, flush=True)), 0
     except (CondafleetError, FleetError) as error:
-        result, code = {"error": without_login(error.message)}, 2
+        result, code = {"error": masked_logins(error.message)}, 2
     except Exception as error:  # noqa: BLE001 - the parent shows it; a traceback alone would lose the protocol
-        result, code = {"error": without_login(f"condafleet.lock failed: {type(error).__name__}: {error}")}, 2
+        result, code = {"error": masked_logins(f"condafleet.lock failed: {type(error).__name__}: {error}")}, 2
     json.dump(result, out)
     out.flush()
     sys.stderr.flush()

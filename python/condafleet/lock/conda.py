@@ -26,7 +26,7 @@ from rattler.networking import AuthenticationMiddleware, Client
 
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked
 from condafleet.errors import LockError
 from condafleet.lock.credentials import FOR_CONDA, refusal
 from condafleet.lock.explicit import look_up
@@ -84,7 +84,7 @@ async def solve_conda(
         raise LockError(
             f"environments_list: {environment}: the conda part can't be solved for target {target!r} "
             f"({_shown(definition)}) from {', '.join(map(sources.canonical, sources.channels)) or 'no channel'}:\n"
-            f"{without_secrets(str(error).strip())}\n"
+            f"{masked(str(error).strip())}\n"
             "Next: loosen the spec, add a channel, or change the target. Nothing was written."
         ) from error
     except Exception as error:
@@ -93,7 +93,7 @@ async def solve_conda(
             raise refused from error
         raise LockError(
             f"environments_list: {environment}: the channels of the conda part can't be read for target {target!r}: "
-            f"{without_secrets(str(error))}. Accepted: channels that can be reached. Next: correct the channels, or "
+            f"{masked(str(error))}. Accepted: channels that can be reached. Next: correct the channels, or "
             "declare a depot. Nothing was written."
         ) from error
     return sorted((as_plain(record, sources) for record in records), key=lambda record: record["name"])

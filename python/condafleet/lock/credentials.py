@@ -12,7 +12,7 @@ import tomli_w
 
 from ansible_collections.condafleet.core.plugins.module_utils.channel_terms import ALIAS
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import ACCEPTED, Hosts, auth_for
-from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked
 from condafleet.errors import LockError
 
 # The variables by which py-rattler and uv find them.
@@ -87,7 +87,7 @@ def refusal(said: str, hosts: Hosts) -> LockError | None:
         "other credentials than those declared for it" if auth_for(url, hosts) else "credentials, and none are declared"
     )
     return LockError(
-        f"environments_auth: {host} answers {status} for {without_secrets(url)}: it wants {given}. "
+        f"environments_auth: {host} answers {status} for {masked(url)}: it wants {given}. "
         f"Accepted: {ACCEPTED}. Next: correct or add {host} there. Nothing was written."
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from rattler import Channel, Gateway, MatchSpec, RepoDataRecord, Subdir
 
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_secrets
 from ansible_collections.condafleet.core.plugins.module_utils.spec_explicit import parse_entry
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked
 from condafleet.errors import LockError
 from condafleet.lock.credentials import refusal
 from condafleet.lock.sources import Sources
@@ -68,7 +68,7 @@ async def _records(
             raise refused from error
         raise LockError(
             f"environments_list: {environment}: explicit list: the channel "
-            f"{without_secrets(', '.join(channels))} can't be read: {without_secrets(str(error))}. Accepted: channels "
+            f"{masked(', '.join(channels))} can't be read: {masked(str(error))}. Accepted: channels "
             f"that can be reached. Next: correct the list, or declare a depot. {_NOTHING}"
         ) from error
     return {(str(record.subdir), str(record.file_name)): record for answer in answers for record in answer}

@@ -9,7 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login, without_secrets
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import (
+    masked,
+    without_login,
+    without_secrets,
+)
 from condafleet.errors import LockError
 
 MANIFEST = "manifest.json"
@@ -70,7 +74,7 @@ class Sources:
         place = _plain(url)
         if not place.startswith(base):
             raise LockError(
-                f"depot_url: {self.depot_url}: the depot points to {without_secrets(url)}, outside itself. "
+                f"depot_url: {self.depot_url}: the depot points to {masked(url)}, outside itself. "
                 "Accepted: a depot that holds its packages. Next: build the depot again."
             )
         return place.removeprefix(base)
@@ -123,11 +127,11 @@ def _fetch(place: str, depot_url: str) -> bytes:
             return answer.content
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise LockError(
-            f"depot_url: {without_secrets(place)} can't be read: {error}. Accepted: file:///… or http(s)://… of a "
+            f"depot_url: {masked(place)} can't be read: {error}. Accepted: file:///… or http(s)://… of a "
             "depot. Next: correct depot_url, or serve the depot."
         ) from error
     raise LockError(
-        f"depot_url: {without_secrets(depot_url)} is not accepted. Accepted: file:///… or http(s)://… of a depot. "
+        f"depot_url: {masked(depot_url)} is not accepted. Accepted: file:///… or http(s)://… of a depot. "
         "Next: correct depot_url."
     )
 

@@ -18,8 +18,8 @@ from uv import find_uv_bin
 
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
-from ansible_collections.condafleet.core.plugins.module_utils.lockspec import without_login
 from ansible_collections.condafleet.core.plugins.module_utils.projects import project_of
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked_logins
 from condafleet.errors import LockError
 from condafleet.lock.credentials import FOR_PIP, refusal
 from condafleet.lock.indexes import index_options
@@ -270,4 +270,4 @@ def _conda_gives(provided: Mapping[str, Path], said: str) -> str:
 def _explanation(said: str) -> str:
     noise = ("warning: The requested Python version", "warning: Requirements file `constraints.txt`")
     lines = [line for line in said.strip().splitlines() if not line.startswith(noise)]
-    return str(without_login("\n".join(lines[-40:])))
+    return str(masked_logins("\n".join(lines[-40:])))

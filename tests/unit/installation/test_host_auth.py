@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access, packed
+from ansible_collections.condafleet.core.plugins.module_utils.declare_indexes import check_indexes
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import (
     auth_for,
@@ -17,6 +18,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.host_auth import (
     needed,
     refuse_login,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked, without_login
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "containers"))
 from private_index import BASIC, BEARER, PASSWORD, TOKEN, USER, Site
@@ -61,13 +63,56 @@ def test_the_checked_form_is_its_own(declared: dict[str, dict[str, str]]) -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["https://u:pw@h.example.com/x", "https://tok@h.example.com", "https://h.example.com/t/tk"]
+    "url",
+    [
+        "https://u:pw@h.example.com/x",
+        "https://tok@h.example.com",
+        "https://h.example.com/t/tk",
+        "https://u:pw@pw@h.example.com/x",
+        "https://u:pw/pw@h.example.com/x",
+        "https://u:12/pw@h.example.com/x",
+        "https://u:12?pw@h.example.com/x",
+        "https://u:pw#pw@h.example.com/x",
+        "https://pw/pw@h.example.com/t/pw/x",
+        "u:pw@h.example.com/x",
+    ],
 )
 def test_a_login_in_a_url_is_refused(url: str) -> None:
     with pytest.raises(InputError, match=r"WHERE: .* Next: take it out, and give it in environments_auth") as caught:
         refuse_login("WHERE", url)
     assert "pw" not in str(caught.value).replace("password", "") and "tok@" not in str(caught.value)
+    if "://" in url:
+        assert "{h.example.com: {username" in str(caught.value)
     refuse_login("WHERE", "https://h.example.com/team/simple")
+
+
+@pytest.mark.parametrize("url", ["https://[::1/x", "https://h:port/x", "https://h:99999/x"])
+def test_a_url_that_nothing_can_read_is_refused_in_words(url: str) -> None:
+    with pytest.raises(InputError, match=r"WHERE: .* is not accepted. Accepted: a URL whose host and port can be read"):
+        refuse_login("WHERE", url)
+
+
+PART = st.text("ab1@/:?#t.", min_size=1, max_size=8)
+
+
+@given(PART, PART)
+def test_whatever_a_login_is_made_of_no_message_shows_it_and_no_lock_takes_it(user: str, password: str) -> None:
+    secret = f"SECRET{password}"
+    for login in (f"{user}:{secret}", secret):
+        url = f"https://{login}@h.example.com/simple"
+        assert "SECRET" not in masked(f"can't read {url} now")
+        assert "SECRET" not in str(InputError("x", url, "y", "z"))
+        with pytest.raises(InputError) as caught:
+            check_indexes("environments_indexes", [url])
+        assert "SECRET" not in str(caught.value)
+
+
+def test_of_a_url_in_a_lock_only_the_login_goes() -> None:
+    for login in ("u:p@", "u:p@p@", "u:p/p@", ""):
+        assert without_login(f"https://{login}h.example.com:8443/a@b/c.whl") == (
+            "https://h.example.com:8443/a@b/c.whl" if login != "u:p/p@" else "https://b/c.whl"
+        )
+    assert without_login("https://[::1]:8443/a@b") == "https://[::1]:8443/a@b"
 
 
 def test_what_is_sent_follows_a_redirect_to_no_stranger() -> None:

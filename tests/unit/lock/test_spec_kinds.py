@@ -187,6 +187,18 @@ def test_an_explicit_entry_that_is_none_is_refused(entry: str, part: str) -> Non
     assert "secret" not in str(caught.value)
 
 
+def test_a_mirror_by_first_letter_is_no_token_and_a_login_is_one_in_any_form() -> None:
+    def pylock(url: str) -> dict[str, Any]:
+        return {"lock-version": "1.0", "packages": [{"name": "torch", "wheels": [{"url": url, "hashes": {}}]}]}
+
+    url = "https://h.invalid/packages/cp311/t/torch/torch-2.7.1-cp311-cp311-manylinux_2_28_x86_64.whl"
+    assert normal_pylock("x", pylock(url))["packages"][0]["wheels"][0]["url"] == url
+    for login in ("u:secret@", "u:sec@secret@", "u:se/secret@", "u:1/secret@"):
+        with pytest.raises(SpecError, match=r"has a login in it.*environments_auth as \{h.invalid: ") as caught:
+            normal_pylock("x", pylock(f"https://{login}h.invalid/t/x-1-py3-none-any.whl"))
+        assert "secret" not in str(caught.value)
+
+
 def test_a_package_in_two_versions_is_no_list() -> None:
     with pytest.raises(SpecError, match="has zlib twice"):
         normal_entries("x", [f"{CHANNEL}/linux-64/zlib-1-0.conda", f"{CHANNEL}/linux-64/zlib-2-0.conda"])
