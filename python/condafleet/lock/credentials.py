@@ -81,7 +81,11 @@ def refusal(said: str, hosts: Hosts) -> LockError | None:
     found = _REFUSED_INDEX.search(said) or _REFUSED_URL.search(said)
     if not found:
         return None
-    url, status = found["url"], found["status"]
+    return refused(found["url"], found["status"], hosts)
+
+
+def refused(url: str, status: str, hosts: Hosts) -> LockError:
+    """The clear error for a URL that wants other credentials; `status` is what was answered, as in 403 Forbidden."""
     host = urlsplit(url).netloc
     given = (
         "other credentials than those declared for it" if auth_for(url, hosts) else "credentials, and none are declared"

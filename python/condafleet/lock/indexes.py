@@ -4,6 +4,7 @@ The first index that has a project at all is the only one that it is taken from 
 project of the same name, in whatever version, on a later index is never asked. Declared ones come before the default.
 """
 
+import http.client
 import urllib.error
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked
+from condafleet.errors import LockError
+from condafleet.lock.credentials import refused
 from condafleet.lock.sources import Sources
+
+_ACCEPT: Mapping[str, str] = {"Accept": "application/vnd.pypi.simple.v1+json, text/html;q=0.5"}
 
 
 def index_options(sources: Sources, backend: str, hosts: Hosts) -> list[str]:
@@ -27,13 +33,27 @@ def index_options(sources: Sources, backend: str, hosts: Hosts) -> list[str]:
 
 
 def has_project(index: str, project: str, hosts: Hosts) -> bool:
-    """Whether an index answers for a project. Whatever else is wrong with it, uv says in its own words."""
-    if index.startswith("file:"):
-        return Path(unquote(urlsplit(index).path), project).exists()
-    access = Access(timeout=30, hosts=hosts)
-    headers: Mapping[str, str] = {"Accept": "application/vnd.pypi.simple.v1+json, text/html;q=0.5"}
+    """Whether an index has a project. LockError where it does not say so: then no other may be asked in its place."""
+    url = f"{index}/{project}/"
     try:
-        with access.open(f"{index}/{project}/", headers) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError, urllib.error.URLError):
-        return False
+        if index.startswith("file:"):
+            return Path(unquote(urlsplit(index).path), project).exists()
+        with Access(timeout=30, hosts=hosts).open(url, _ACCEPT):
+            return True
+    except urllib.error.HTTPError as error:
+        if error.code in (404, 410):
+            return False
+        said = f"{error.code} {error.reason}"
+        if error.code in (401, 403):
+            raise refused(url, said, hosts) from error
+        raise _unreadable(url, f"it answers {said}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _unreadable(url, str(getattr(error, "reason", "") or error or type(error).__name__)) from error
+
+
+def _unreadable(url: str, why: str) -> LockError:
+    return LockError(
+        f"environments_indexes: {masked(url)} can't be read: {masked(why)}. Accepted: indexes that answer, since what "
+        "one of them may have is never taken from another. Next: try again, correct it, or take it out. Nothing was "
+        "written."
+    )

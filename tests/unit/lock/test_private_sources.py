@@ -25,6 +25,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.lockfile import pa
 from condafleet.errors import LockError
 from condafleet.lock import lock_all
 from condafleet.lock.credentials import credential_files, for_rattler, for_uv
+from condafleet.lock.indexes import index_options
+from condafleet.lock.sources import upstream
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "containers"))
 from private_index import BASIC, BEARER, PASSWORD, SECRETS, TOKEN, USER, Site
@@ -170,9 +172,31 @@ def test_an_index_that_does_not_answer_is_never_replaced_by_another(
         declared = entry(site)
         if status is None:
             site.server.server_close()
-        with pytest.raises(LockError, match=r"(?s)site: the pip part can't be solved|answers 403 Forbidden"):
+        with pytest.raises(LockError, match=r"(?s)environments_indexes: .* can't be read|answers 403 Forbidden"):
             lock_all([declared], targets, tmp_path, channels=[(made.root / "channel").as_uri()])
     assert not [path for path, _, _ in public.asked if "ours" in path]
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503, None])
+def test_the_site_s_own_torch_is_never_replaced_where_its_index_does_not_say_whether_it_has_it(
+    status: int | None,
+) -> None:
+    with Site({}, ["nobody"], status or 500) as site:
+        sources = upstream([], [f"{site.url}/simple"])
+        if status is None:
+            site.server.server_close()
+        expected = "environments_auth: .* answers 40[13]" if status in (401, 403) else "environments_indexes: .* read"
+        with pytest.raises(LockError, match=f"{expected}.*Nothing was written"):
+            index_options(sources, "cu128", {})
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_index_that_has_no_torch_leaves_it_to_pytorch_s_own(status: int) -> None:
+    with Site({}, ["nobody"], status) as site:
+        assert "--torch-backend=cu128" in index_options(upstream([], [f"{site.url}/simple"]), "cu128", {})
+    with Site({}) as site:
+        site.add_wheel("torch", "1.0")
+        assert not [one for one in index_options(upstream([], [f"{site.url}/simple"]), "cu128", {}) if "torch" in one]
 
 
 def test_a_channel_that_refuses_is_one_clear_error(channel: Site, targets: Any, tmp_path: Path) -> None:
