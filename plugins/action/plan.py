@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
         outcome = plan(facts["conda"], {key: args[key] for key in parts if args[key]})
         before, after = lines(outcome)
         result.update(
-            conda=facts["conda"],
+            observed=summary_of(facts["conda"]),
             plan=outcome,
             # Outside check mode the plan itself changes nothing: the roles that carry it out say what they changed.
             changed=bool(self._task.check_mode and outcome["state"] not in (CONVERGED, BLOCKED)),
@@ -60,8 +60,6 @@ class ActionModule(ActionBase):
         if warnings:
             host = (task_vars or {}).get("inventory_hostname")
             result["warnings"] = [*result.get("warnings", []), *("%s: %s" % (host, text) for text in warnings)]
-        summary = {"observed": summary_of(facts["conda"]), "plan": outcome}
-        result["ansible_stats"] = {"data": {"condafleet": summary}, "per_host": True, "aggregate": True}
         if outcome["blocked"] and args["stop"]:
             # Ansible prints all that a failed task returns: here that is what the reader needs, and no more.
             blocked = outcome["blocked"]
@@ -99,7 +97,10 @@ class ActionModule(ActionBase):
 
 
 def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of an observation that a report keeps: without texts of files and package lists."""
+    """Return the part of an observation that a report keeps: without texts of files and package lists.
+
+    Only the plan reads the rest, and it grows with every generation and package that a node keeps.
+    """
     generations = [
         {key: value for key, value in entry.items() if key != "receipt"}
         | {"digest": (entry.get("receipt") or {}).get("digest"), "target": (entry.get("receipt") or {}).get("target")}

@@ -39,8 +39,8 @@ def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
     """
     planned = at(variables, "condafleet_plan")
     data: dict[str, Any] = {}
-    if planned.get("conda"):
-        data = {"observed": planned["conda"], "plan": at(planned, "plan")}
+    if planned.get("observed"):
+        data = {"observed": planned["observed"], "plan": at(planned, "plan")}
     trained = _trained(variables)
     if done or trained:
         data["environments"] = {

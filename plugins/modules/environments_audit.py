@@ -14,7 +14,7 @@ description:
     nothing, ever.
   - Names packages from channels under Anaconda's terms of service (C(defaults) and what belongs to it), and packages
     without a statement of their licence.
-  - The action of this name hands what was found to the wrapper, where C(condafleet audit) groups a fleet by its lists.
+  - The wrapper takes what each node returns, and C(condafleet audit) groups a fleet by its lists.
 author:
   - condafleet maintainers (@condafleet)
 options:

@@ -93,8 +93,10 @@ blocked:
   type: list
   elements: str
   returned: when it cannot, and O(stop) is true; the task has failed then
-conda:
-  description: What M(condafleet.core.conda_facts) returned.
+observed:
+  description:
+    - What M(condafleet.core.conda_facts) returned under C(conda), as far as a report keeps it. Each of C(generations)
+      has C(digest) and C(target) in place of its receipt; the cache and texts of files are left out.
   type: dict
   returned: when the node answered and can take the plan
 plan:

@@ -23,6 +23,11 @@ CHECKS = (
 )
 
 GATE = "condafleet.core.gate"
+PLAN = "condafleet.core.plan"
+AUDIT = "condafleet.core.environments_audit"
+# What of their results is a host's data. A copy handed over beside it would double what each node sends.
+PLANNED = ("observed", "plan")
+AUDITED = ("environments", "fields", "absent", "accepted", "tos")
 
 # The task of the site's playbook that fails, on localhost, where an inventory has no host.
 ASK = "Ask for an inventory"
@@ -66,16 +71,16 @@ class Fold:
         elif kind == "runner_on_unreachable":
             self.unreachable[host] = _failure(data, result)
         if kind in ("runner_on_ok", "runner_on_failed", "runner_item_on_ok", "runner_item_on_failed"):
-            self._take(host, result)
+            self._take(host, _action(data), result)
             if _action(data) == LOCK and isinstance(result.get("locks"), Mapping):
                 self.locks = merge(_locks(result["locks"]), _solved(self.locks, result["locks"]))
             if _action(data) == GATE and isinstance(result.get("gate"), Mapping):
                 self.gate[str(result["gate"]["after"])] = dict(result["gate"])
 
-    def _take(self, host: str, result: Mapping[str, Any]) -> None:
+    def _take(self, host: str, action: str, result: Mapping[str, Any]) -> None:
         for one in (result, *(item for item in result.get("results") or () if isinstance(item, Mapping))):
-            handed = ((one.get("ansible_stats") or {}).get("data") or {}).get("condafleet")
-            if isinstance(handed, Mapping):
+            handed = _handed(action, one)
+            if handed:
                 self.data[host] = merge(self.data.get(host, {}), handed)
 
     @property
@@ -148,6 +153,16 @@ def stamp(now: datetime | None = None) -> str:
 
 def _action(data: Mapping[str, Any]) -> str:
     return str(data.get("resolved_action") or data.get("task_action") or "")
+
+
+def _handed(action: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a task handed over for its host."""
+    if action == PLAN:
+        return {key: result[key] for key in PLANNED if key in result}
+    if action == AUDIT:
+        return {"audit": {key: result[key] for key in AUDITED}} if AUDITED[0] in result else {}
+    handed = ((result.get("ansible_stats") or {}).get("data") or {}).get("condafleet")
+    return dict(handed) if isinstance(handed, Mapping) else {}
 
 
 def _locks(locks: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,8 +129,9 @@ def test_a_stop_by_the_gate_is_the_failure_of_those_that_it_is_about() -> None:
     stop = event(
         "runner_on_failed", "good", "fail", "Stop", msg="Action failed: environments_may_fail: 1 of 3\nbad: too old"
     )
-    blocked = {"data": {"condafleet": {"plan": {"state": "blocked", "blocked": ["its driver is too old"]}}}}
-    fold = folded(event("runner_on_ok", "bad", ansible_stats=blocked), gate_event("good", False, old=["bad"]), stop)
+    blocked = {"state": "blocked", "blocked": ["its driver is too old"]}
+    planned = event("runner_on_ok", "bad", "condafleet.core.plan", plan=blocked)
+    fold = folded(planned, gate_event("good", False, old=["bad"]), stop)
     result = fold.result(stats(ok={"good": 4, "bad": 4}, failures={"good": 1}), NOW)
     assert (result.hosts["good"].status, result.hosts["good"].message) == ("ok", None)
     assert (result.hosts["bad"].status, result.hosts["bad"].message) == ("failed", "its driver is too old")

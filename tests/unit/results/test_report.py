@@ -193,7 +193,7 @@ def test_data_by_a_hosts_variables() -> None:
             {"skipped": True},
         ]
     }
-    plan = {"conda": observed(), "plan": planned("build", G2)}
+    plan = {"observed": observed(), "plan": planned("build", G2)}
     found = report_hosts.host_data({"condafleet_plan": plan, "__validation_trained": trained}, done=False)
     assert found["environments"]["pytorch"]["generation"] == G2
     assert found["validation"]["pytorch"]["torch"]["verdict"] == "PASS"

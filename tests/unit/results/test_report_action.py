@@ -34,7 +34,7 @@ PLAY = """\
 """
 PLAN: dict[str, Any] = {
     "plan": {"installation": [], "shells": [], "validation": {}, "environments": {}, "state": "converged"},
-    "conda": {"installation": {"prefix": "/opt/m", "state": "present"}, "environments": {}, "generations": []},
+    "observed": {"installation": {"prefix": "/opt/m", "state": "present"}, "environments": {}, "generations": []},
 }
 
 
