@@ -26,6 +26,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_restor
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved, recorded
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ADOPT, announce, confirm, read
+from ansible_collections.condafleet.core.plugins.module_utils.generation_links import note_prefix
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed, not_ours
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
@@ -106,6 +107,7 @@ def put_in_place(request: Request, target: str) -> Optional[str]:
             "environment %r: %s was removed by another run meanwhile. Next: run again. Nothing was switched."
             % (request.name, wanted)
         )
+    note_prefix(request.root, request.prefix)
     if check_place(request, state):
         announce(request.root, request.name, None, wanted, ADOPT, request.run)
         aside = adopt(request.prefix, request.root, request.name, target)

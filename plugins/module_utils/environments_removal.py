@@ -12,6 +12,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     environment_adopt,
     files,
     generation_history,
+    generation_links,
     generation_spared,
     generations,
     installations,
@@ -28,7 +29,7 @@ FOLDERS = (
     "progress", "jobs",
 )  # fmt: skip
 # What it notes there.
-NOTES = (generation_history.FILE, generation_spared.FILE)
+NOTES = (generation_history.FILE, generation_spared.FILE, generation_links.FILE)
 LOCK = "lock"
 
 

@@ -19,6 +19,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.archive_collection
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import SECONDS, describe, find_on
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import give_back, newest
+from ansible_collections.condafleet.core.plugins.module_utils.generation_links import reached
 from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import write_spared
 from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import purged, surplus
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import (
@@ -73,9 +74,9 @@ def collect(request: Request, progress: Progress) -> Outcome:
     if request.check:
         observed = observe(request)
         names = surplus_of(request, observed)
-        spared = in_use(request, names)
-        going = [name for name in names if name not in spared] + gen.removing(request.root)
         gone = purged(observed["environments"], request.declared) if request.purge else []
+        spared = in_use(request, names, apart=[*gone, *request.moves])
+        going = [name for name in names if name not in spared] + gen.removing(request.root)
         return Outcome(gone, going, spared)
 
     def waiting(holder: str) -> None:
@@ -156,8 +157,11 @@ def purge(request: Request) -> List[str]:
     return gone
 
 
-def in_use(request: Request, names: Sequence[str]) -> Dict[str, str]:
-    """{generation: why it can't go}, of those that a process needs, or what users built or saved."""
+def in_use(request: Request, names: Sequence[str], apart: Sequence[str] = ()) -> Dict[str, str]:
+    """{generation: why it can't go}, of those that a link leads to, that a process needs, or what users built or saved.
+
+    `apart` are the links that will have been moved or removed by then, in check mode.
+    """
     if not names:
         return {}
     if is_shared(request.root):
@@ -165,7 +169,10 @@ def in_use(request: Request, names: Sequence[str]) -> Dict[str, str]:
         why = "%s is shared (%s): who uses it on other nodes can't be seen" % (request.root, kind)
         return dict.fromkeys(names, why)
     paths = {os.path.join(gen.generations_dir(request.root), name): name for name in names}
-    found = {paths[path]: why for path, why in uses(dict.fromkeys(paths, ())).items()}
+    links = reached(request.root, request.prefix, apart)
+    found = {name: "%s leads to it" % links[name] for name in names if name in links}
+    for path, why in uses(dict.fromkeys(paths, ())).items():
+        found.setdefault(paths[path], why)
     modulepaths = [request.modulepath] if request.modulepath else []
     looked = find_on(list(paths), request.seconds, request.system_root, modulepaths)
     for path, name in paths.items():

@@ -78,27 +78,37 @@ def read_receipt(path: str) -> Optional[Dict[str, Any]]:
 
 
 def link_state(prefix: str, root: str, name: str) -> Optional[Dict[str, Any]]:
-    """What `PREFIX/envs/NAME` is: {kind: link|directory|broken, target, generation, moved}, or None where nothing is.
+    """What `PREFIX/envs/NAME` is: {kind: link|directory|broken, target, generation, reaches, moved}, or None.
 
-    `generation` is set only where the link leads to a generation of this ROOT, so only where the link is ours.
+    `generation` is set only where the link is ours: it names a generation of this ROOT that was made for NAME. Any
+    other link that leads to one, such as a user's alias, has it in `reaches` alone.
     `moved` is when it was made to lead there: a link is never changed, only replaced.
     """
     path = os.path.join(prefix, "envs", name)
     if not os.path.lexists(path):
         return None
     if not os.path.islink(path):
-        return {"kind": "directory", "target": None, "generation": None, "moved": None}
+        return {"kind": "directory", "target": None, "generation": None, "reaches": None, "moved": None}
     target = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
-    home = generations_dir(root)
-    ours = os.path.dirname(target) == os.path.normpath(home) or os.path.dirname(os.path.realpath(target)) == (
-        os.path.realpath(home)
-    )
+    reaches = _reached(root, target)
+    parsed = parse_name(os.path.basename(target))
+    ours = parsed is not None and parsed.environment == name and parsed == parse_name(reaches or "")
     return {
         "kind": "link" if os.path.isdir(target) else "broken",
         "target": target,
         "generation": os.path.basename(target) if ours else None,
+        "reaches": reaches,
         "moved": stamp(os.lstat(path).st_mtime),
     }
+
+
+def _reached(root: str, target: str) -> Optional[str]:
+    """The name of the generation that a path leads to, or into; also where the generation itself is gone."""
+    home = generations_dir(root)
+    for path, base in ((target, os.path.normpath(home)), (os.path.realpath(target), os.path.realpath(home))):
+        if path.startswith(base + "/"):
+            return path[len(base) + 1 :].split("/")[0]
+    return None
 
 
 def observe_generation(

@@ -54,7 +54,7 @@ def beside_ours(prefix: str, root: str) -> List[Found]:
     found = []
     for name in _names(folder):
         state = gen.link_state(prefix, root, name)
-        if state and not state["generation"] and not name.startswith("."):
+        if state and not state["reaches"] and not name.startswith("."):
             found.append({**describe(os.path.join(folder, name)), "kind": state["kind"], "noted_by": []})
     return found
 

@@ -84,7 +84,7 @@ class Bookkeeping(RuleBasedStateMachine):
 
         return step
 
-    def in_use(self, _request: Any, names: Any) -> dict[str, str]:
+    def in_use(self, _request: Any, names: Any, apart: Any = ()) -> dict[str, str]:
         return {name: self.held[name] for name in names if name in self.held}
 
     def tick(self) -> None:

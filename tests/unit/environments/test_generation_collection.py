@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,8 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
 )
 from ansible_collections.condafleet.core.plugins.module_utils import generation_collection as collection
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
-from ansible_collections.condafleet.core.plugins.module_utils.environment_current import put_link
+from ansible_collections.condafleet.core.plugins.module_utils.environment_current import put_in_place, put_link
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request as EnvironmentRequest
 from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import read_spared
 from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import plan_collection
 from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
@@ -312,6 +314,44 @@ def test_environments_that_are_declared_no_more_go_only_when_asked(node: Node) -
     assert names(node.root / "validation") == []
 
 
+def test_links_that_users_made_stay_and_spare_what_they_lead_to(node: Node) -> None:
+    envs = node.prefix / "envs"
+    (envs / "paper").symlink_to(node.path(FIRST))
+    (envs / "tool").symlink_to(node.path(SECOND) / "bin")
+    (envs / "alias").symlink_to("x")
+    node.build("y-aaaaaaaaaaaa-1")
+    node.switch("y-aaaaaaaaaaaa-1")
+    (envs / "alias-of-y").symlink_to("y")
+    done = node.collect(purge=True)
+    assert (done.purged, done.removed) == (["y"], ["y-aaaaaaaaaaaa-1"])
+    assert names(envs) == ["alias", "alias-of-y", "paper", "tool", "x"]
+    assert done.spared == {FIRST: f"{envs}/paper leads to it", SECOND: f"{envs}/tool leads to it"}
+    assert node.planned(purge=True) == NOTHING
+    assert set(observe(str(node.prefix), str(node.root))["history"]) >= {"x", "y"}
+    (envs / "paper").unlink()
+    assert node.collect(purge=True).removed == [FIRST]
+
+
+def test_a_rehearsal_says_the_same_though_the_link_has_not_moved_yet(node: Node) -> None:
+    node.build("x-dddddddddddd-1")
+    rehearsed = node.collect(check=True, moves={"x": "x-dddddddddddd-1"})
+    assert rehearsed.removed == [FIRST, SECOND, THIRD]
+    node.switch("x-dddddddddddd-1")
+    assert node.collect().removed == rehearsed.removed
+
+
+def test_what_another_installation_with_the_same_root_uses_stays(node: Node, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "envs").mkdir(parents=True)
+    request = EnvironmentRequest("x", str(other), str(node.root))
+    put_in_place(request, str(node.path(SECOND)))
+    done = node.collect()
+    assert done.removed == [FIRST]
+    assert done.spared == {SECOND: f"{other}/envs/x leads to it"}
+    shutil.rmtree(other)
+    assert node.collect().removed == [SECOND]
+
+
 def test_modulefiles_follow(node: Node) -> None:
     folder = node.root / "modulefiles" / "x"
     folder.mkdir(parents=True)
@@ -330,7 +370,7 @@ def test_a_removal_that_was_cut_short_is_finished(node: Node) -> None:
 
 def test_somebody_who_came_meanwhile_is_seen(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     # A job that starts after the first look, and before the rename.
-    monkeypatch.setattr(collection, "in_use", lambda _request, _names: {})
+    monkeypatch.setattr(collection, "in_use", lambda _request, _names, apart=(): {})
     with subprocess.Popen(["sleep", "60"], cwd=node.path(FIRST)) as job:
         done = node.collect()
         job.kill()
