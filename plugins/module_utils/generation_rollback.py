@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which generation each node goes back to: decided for the whole fleet at once, from what each node keeps. Pure.
 
-A rollback undoes the newest switch, and only that: run again, it changes nothing. Without names it undoes what the
-newest run has switched, on the nodes where it did. A lock that was built anew (a repair) is no other state of things,
-so what counts is the lock, and of one lock whichever generation the node has.
+A rollback undoes the newest switch, and only that: run again, it changes nothing. A lock that was built anew (a repair)
+is no other state of things, so what counts is the lock, and of one lock whichever generation the node has.
+
+Without names it is what the newest run of the fleet brought: its locks are undone on every node that has them by its
+newest switch, in whatever run that node got them.
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import ADOPTED
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ROLLBACK, Entry, times
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import times
+from ansible_collections.condafleet.core.plugins.module_utils.generation_newest import (
+    Lock,
+    brought,
+    lock_of,
+    newest_switch,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.generations import parse_name
 from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
 
 _LOCK = re.compile(r"(?P<environment>.+)-(?P<digest12>[0-9a-f]{12})")
-# ENV and the start of its lock's digest.
-Lock = Tuple[str, str]
 
 
 @dataclass
@@ -30,15 +36,6 @@ class Decision:
     moves: Dict[str, Dict[str, str]] = field(default_factory=dict)
     missing: Dict[str, List[str]] = field(default_factory=dict)
     kept: Dict[str, Dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Newest:
-    """The newest switch of one environment: what it brought, in which run, and what was current before."""
-
-    lock: Lock
-    run: str
-    before: Optional[str]
 
 
 @dataclass(frozen=True)
@@ -63,27 +60,46 @@ def decide(
     wanted = _wanted(to)
     names = _names(nodes, environments, wanted)
     newest = {
-        node: {name: found for name in names for found in [_newest(conda, name)] if found}
+        node: {name: found for name in names for found in [newest_switch(conda, name)] if found}
         for node, conda in nodes.items()
     }
-    last = max((one.run for found in newest.values() for one in found.values()), default="")
     asked = bool(environments or wanted)
+    undone = brought(newest)
     decision = Decision()
+    # Who went back already, and who has never had another lock: {(ENV, node): the lock that it has}.
+    back: Dict[Tuple[str, str], Lock] = {}
+    new: Dict[Tuple[str, str], Lock] = {}
     for node, conda in nodes.items():
         for name, one in newest[node].items():
             current = _current(conda, name)
-            if current is None or not (asked or one.run == last):
-                continue
-            choice = _choose(conda, name, wanted, to) if wanted else _undo(conda, name, current, one, asked)
-            if choice.generation and choice.generation != current:
-                decision.moves.setdefault(node, {})[name] = choice.generation
-            elif choice.possible:
-                decision.kept.setdefault(node, {})[name] = choice.why
+            if not asked and one.lock not in undone:
+                choice = Choice(None, "the newest run did not bring %s-%s" % one.lock)
+            elif current is None:
+                choice = Choice(None, *_without_link(conda, name, asked))
+            elif wanted:
+                choice = _choose(conda, name, wanted, to)
+            elif lock_of(current) != one.lock:
+                choice = Choice(None, "it was rolled back already")
+                back[name, node] = lock_of(current)
+            elif one.before is None:
+                choice = Choice(None, "nothing was current before %s" % current, possible=not asked)
+                new[name, node] = one.lock
             else:
-                decision.missing.setdefault(node, []).append("environment %s: %s." % (name, choice.why))
+                choice = _choose(conda, name, lock_of(one.before), one.before)
+            _enter(decision, node, name, choice, current)
     if not wanted:
-        _refuse_mixed(nodes, decision)
+        _strand(nodes, decision, new)
+        _refuse_mixed(nodes, decision, back)
     return decision
+
+
+def _enter(decision: Decision, node: str, name: str, choice: Choice, current: Optional[str]) -> None:
+    if choice.generation and choice.generation != current:
+        decision.moves.setdefault(node, {})[name] = choice.generation
+    elif choice.possible:
+        decision.kept.setdefault(node, {})[name] = choice.why
+    else:
+        decision.missing.setdefault(node, []).append("environment %s: %s." % (name, choice.why))
 
 
 def _before_adoption(nodes: Mapping[str, Mapping[str, Any]], environments: Sequence[str]) -> Decision:
@@ -138,27 +154,16 @@ def _names(nodes: Mapping[str, Any], environments: Sequence[str], wanted: Option
     return asked
 
 
-def _newest(conda: Mapping[str, Any], name: str) -> Optional[Newest]:
-    """The newest switch that was no rollback, of a lock that was built again the first one."""
-    entries: List[Entry] = [one for one in conda["history"].get(name) or [] if one["generation"]]
-    forward = [index for index, one in enumerate(entries) if one["why"] != ROLLBACK]
-    if not forward:
-        return None
-    first = forward[-1]
-    lock = _lock(entries[first]["generation"])
-    while first and _lock(entries[first - 1]["generation"]) == lock:
-        first -= 1
-    before = entries[first - 1]["generation"] if first else None
-    return Newest(lock, str(entries[first]["run"] or entries[first]["since"]), before)
-
-
-def _undo(conda: Mapping[str, Any], name: str, current: str, newest: Newest, asked: bool) -> Choice:
-    if _lock(current) != newest.lock:
-        return Choice(None, "it was rolled back already")
-    if newest.before is None:
-        # Where nobody named it, it is new with that run, and may stay.
-        return Choice(None, "nothing was current before %s" % current, possible=not asked)
-    return _choose(conda, name, _lock(newest.before), newest.before)
+def _without_link(conda: Mapping[str, Any], name: str, asked: bool) -> Tuple[str, bool]:
+    """(Why, whether it may stay so) of an environment that the node had, and whose link is not there."""
+    if not conda["history"][name][-1]["generation"]:
+        return "it was removed from this node, or given back", True
+    state = conda["environments"].get(name)
+    if state is None:
+        found = "its link was removed by hand"
+    else:
+        found = "in the place of its link stands %s" % ("a folder" if not state.get("target") else state["target"])
+    return found + ". Next: see to it (provision makes the link again), or leave the node out (--limit)", not asked
 
 
 def _choose(conda: Mapping[str, Any], name: str, lock: Lock, exactly: Optional[str]) -> Choice:
@@ -173,8 +178,12 @@ def _choose(conda: Mapping[str, Any], name: str, lock: Lock, exactly: Optional[s
 
 def _whole(conda: Mapping[str, Any], name: str, lock: Lock) -> List[str]:
     """By serial, so that the last is the newest."""
-    records = [record for record in _finished(conda, name) if _lock(record["name"]) == lock and not record["drifted"]]
+    records = [record for record in _finished(conda, name) if lock_of(record["name"]) == lock and _is_whole(record)]
     return [record["name"] for record in sorted(records, key=lambda record: record["serial"])]
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    return not record["drifted"] and not record.get("broken")
 
 
 def _finished(conda: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
@@ -187,6 +196,8 @@ def _described(conda: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         notes.append("current")
     if record["drifted"]:
         notes.append("drifted")
+    if record.get("broken"):
+        notes.append("broken")
     if record["name"] not in times(conda["history"].get(record["environment"]) or []):
         notes.append("never current")
     return "%s (%s)" % (record["name"], ", ".join(notes)) if notes else str(record["name"])
@@ -196,24 +207,39 @@ def _current(conda: Mapping[str, Any], name: str) -> Optional[str]:
     return (conda["environments"].get(name) or {}).get("generation")
 
 
-def _lock(generation: str) -> Lock:
-    parsed = parse_name(generation)
-    return (parsed.environment, parsed.digest12) if parsed else (generation, "")
+def _strand(nodes: Mapping[str, Any], decision: Decision, new: Mapping[Tuple[str, str], Lock]) -> None:
+    """Who has nothing to go back to is missing where others leave its lock, and stays as it is where none does."""
+    left = {lock_of(str(_current(nodes[node], name))) for node, moves in decision.moves.items() for name in moves}
+    for (name, node), lock in new.items():
+        why = decision.kept.get(node, {}).get(name)
+        if why and lock in left:
+            del decision.kept[node][name]
+            said = "environment %s: %s, and other nodes leave that. Next: leave this one out (--limit)." % (name, why)
+            decision.missing.setdefault(node, []).append(said)
 
 
-def _refuse_mixed(nodes: Mapping[str, Mapping[str, Any]], decision: Decision) -> None:
-    """Nodes of one target that leave for different locks would make a fleet that is mixed."""
+def _refuse_mixed(nodes: Mapping[str, Any], decision: Decision, back: Mapping[Tuple[str, str], Lock]) -> None:
+    """Nodes of one target that end on different locks would make a fleet that is mixed."""
     ends: Dict[Tuple[str, str], Dict[Lock, List[str]]] = {}
     for node, moves in decision.moves.items():
         for name, generation in moves.items():
-            record = next(one for one in nodes[node]["generations"] if one["name"] == generation)
-            target = str((record["receipt"] or {}).get("target"))
-            ends.setdefault((name, target), {}).setdefault(_lock(generation), []).append(node)
+            ends.setdefault((name, _target(nodes[node], generation)), {}).setdefault(lock_of(generation), []).append(
+                node
+            )
+    for (name, node), lock in back.items():
+        place = name, _target(nodes[node], str(_current(nodes[node], name)))
+        if place in ends:
+            ends[place].setdefault(lock, []).append(node)
     for (name, target), locks in sorted(ends.items()):
         if len(locks) > 1:
             told = "; ".join("%s-%s on %s" % (*lock, folded(some)) for lock, some in sorted(locks.items()))
             raise FleetError(
-                "environment %s: nodes of the target %s would go back to different locks: %s. Accepted: one for all. "
+                "environment %s: nodes of the target %s would end on different locks: %s. Accepted: one for all. "
                 "Next: name one of these (--to %s-%s), or leave nodes out (--limit). Nothing was switched, on any node."
                 % (name, target, told, *sorted(locks)[0])
             )
+
+
+def _target(conda: Mapping[str, Any], generation: str) -> str:
+    receipt = next((one["receipt"] for one in conda["generations"] if one["name"] == generation), None)
+    return str((receipt or {}).get("target"))

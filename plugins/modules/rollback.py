@@ -11,11 +11,14 @@ version_added: "0.1.0"
 description:
   - Undoes the newest switch, and only that. Run again, it finds nothing to do. What is further back, or forward again,
     has to be named with O(to).
-  - Where neither O(environments) nor O(to) are given, what the newest run has switched is undone, on the nodes where it
-    did. An environment that run has made for the first time stays.
+  - Where neither O(environments) nor O(to) are given, it is what the newest run brought to the fleet. The locks that came
+    with it are undone on every node that has them by its newest switch, also where it got them in a later run. An
+    environment that is new with that run stays.
+  - A node that has such a lock, and had none before, can't go back; nor can one on which the link of an environment that
+    is named was removed or replaced by hand.
   - What counts is the lock. A node that has built it more than once goes to the generation that was current, or else to
     the newest one that is whole.
-  - Refuses where nodes of one target would go back to different locks, or where one has nothing whole to go back to and
+  - Refuses where nodes of one target would end on different locks, or where one has nothing whole to go back to and
     O(may_fail) does not allow for that.
   - Changes nothing by itself. M(condafleet.core.conda_environment) moves the links by RV(rollback.moves).
   - Needs no lock, no depot and no declaration; only what M(condafleet.core.conda_facts) has told of each host.

@@ -87,7 +87,7 @@ def rollback(
 ) -> FleetResult:
     """Undo the newest switch on every node, or go to any generation that is kept; all nodes do, or none.
 
-    `environments` are names; without them, and without `to`, what the newest run has switched goes back. `to` is a
+    `environments` are names; without them, and without `to`, it is what the newest run brought to the fleet. `to` is a
     generation (`pytorch-0123456789ab-1`), or any of its lock (`pytorch-0123456789ab`), or `adopted`: what was made by
     hand, and adopted, stands there again. Needs no locks and no depot.
     The declaration stays what it is: the next `provision` switches forward again, unless the lock is changed back.

@@ -123,7 +123,7 @@ ROLLED_BACK = _option(
     "environments",
     Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ENVIRONMENT]...", help="Only these; without, what the newest run has switched."),
+        typer.Argument(metavar="[ENVIRONMENT]...", help="Only these; without, what the newest run brought."),
     ],
     None,
 )
