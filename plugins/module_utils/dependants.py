@@ -18,7 +18,7 @@ import stat
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import module_pins
+from ansible_collections.condafleet.core.plugins.module_utils import files, module_pins
 from ansible_collections.condafleet.core.plugins.module_utils.acting import acting_as
 from ansible_collections.condafleet.core.plugins.module_utils.shell_users import (
     User,
@@ -229,14 +229,7 @@ def _thing(base: str, inside: str) -> str:
 
 def _read(path: str) -> str:
     """The beginning of a small file; nothing of what is no regular file, or can't be read."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                return ""
-            return stream.read(LARGEST).decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return (files.read_regular(path, LARGEST) or b"").decode("utf-8", "replace")
 
 
 def in_child(work: Callable[[], Iterator[Found]], deadline: float) -> "tuple[List[Found], bool]":

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from typing import Any, Optional, Union
 
@@ -76,6 +77,23 @@ def read_text(path: str) -> Optional[str]:
     """The content as text, or None where there is no such file. Bytes that are no UTF-8 are replaced."""
     content = read_bytes(path)
     return None if content is None else content.decode("utf-8", "replace")
+
+
+def read_regular(path: str, most: int) -> Optional[bytes]:
+    """The first `most` bytes of a regular file, or None where there is none or it can't be read.
+
+    For what others may put there: a pipe would hold its reader for ever, a device give bytes without end, and some
+    devices do something when they are only opened.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as stream:
+            # It may have been replaced in between.
+            return stream.read(most) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    except (OSError, ValueError):
+        return None
 
 
 def read_json(path: str, default: Any = None) -> Any:

@@ -20,6 +20,9 @@ _ARCHIVE = re.compile(r"/[^/]+\.(?:conda|tar\.bz2)$")
 # What stands where nobody has filled a licence in.
 _SAID_NOTHING = frozenset(["", "unknown", "none", "n/a"])
 LONGEST = 120
+# A record lists every file of its package, with hashes; metadata may hold a long description. More is read of neither.
+LARGEST_RECORD = 64 << 20
+LARGEST_METADATA = 4 << 20
 
 
 def installed_packages(prefix: str) -> List[Dict[str, str]]:
@@ -45,9 +48,8 @@ def described_packages(prefix: str) -> List[Dict[str, Any]]:
     found: List[Dict[str, Any]] = []
     claimed = set()
     for record_name in _record_names(prefix):
-        path = _record_path(prefix, record_name)
-        record = files.read_json(path)
-        if not isinstance(record, dict):
+        record = _record(prefix, record_name)
+        if record is None:
             continue
         parts = [*record_name.rsplit("-", 2), "", ""]
         said = {key: str(record.get(key) or part) for key, part in zip(("name", "version", "build"), parts)}
@@ -139,8 +141,16 @@ def _record_names(prefix: str) -> List[str]:
     return sorted(name[: -len(".json")] for name in names if name.endswith(".json"))
 
 
-def _record_path(prefix: str, name: str) -> str:
-    return os.path.join(prefix, "conda-meta", name + ".json")
+def _record_bytes(prefix: str, name: str) -> bytes:
+    return files.read_regular(os.path.join(prefix, "conda-meta", name + ".json"), LARGEST_RECORD) or b""
+
+
+def _record(prefix: str, name: str) -> Optional[Dict[str, Any]]:
+    try:
+        record = json.loads(_record_bytes(prefix, name))
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _distributions(prefix: str) -> Iterator[Tuple[str, str, str]]:
@@ -161,10 +171,7 @@ def _claimed(prefix: str) -> "set[str]":
     """The metadata of distributions that came with conda packages, as paths below the prefix."""
     claimed: "set[str]" = set()
     for name in _record_names(prefix):
-        try:
-            claimed.update(_named_in(files.read_bytes(_record_path(prefix, name)) or b""))
-        except OSError:
-            continue
+        claimed.update(_named_in(_record_bytes(prefix, name)))
     return claimed
 
 
@@ -173,10 +180,7 @@ def _named_in(record: bytes) -> "set[str]":
 
 
 def _text(path: str) -> str:
-    try:
-        return files.read_text(path) or ""
-    except OSError:
-        return ""
+    return (files.read_regular(path, LARGEST_METADATA) or b"").decode("utf-8", "replace")
 
 
 def _sorted(packages: List[Dict[str, Any]]) -> List[Dict[str, Any]]:

@@ -24,6 +24,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.observe_installati
 NOTE = ".conda/environments.txt"
 # A note that grew for years, with what is gone since.
 LINES = 2000
+LARGEST = 1 << 20
 
 Found = Dict[str, Any]
 
@@ -70,7 +71,8 @@ def noted_by_users(system_root: str = "/") -> Iterator[Found]:
     for user in everybody(system_root):
         mine: List[Found] = []
         with contextlib.suppress(OSError), acting_as(user):
-            lines = (files.read_text(os.path.join(user.home, NOTE)) or "").splitlines()[:LINES]
+            note = files.read_regular(os.path.join(user.home, NOTE), LARGEST) or b""
+            lines = note.decode("utf-8", "replace").splitlines()[:LINES]
             for path in sorted({line.strip() for line in lines if line.startswith("/")}):
                 if os.path.isdir(path):
                     kind = "link" if os.path.islink(path) else "directory"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from rich.console import Console
 
-from ansible_collections.condafleet.core.plugins.module_utils import users_environments
+from ansible_collections.condafleet.core.plugins.module_utils import files, users_environments
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import adopt
+from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import (
+    described_packages,
+    installed_packages,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.results import host_report
 from ansible_collections.condafleet.core.plugins.module_utils.users_environments import find_environments
 from condafleet.cli import users_tables
@@ -113,6 +119,56 @@ def test_a_home_that_does_not_answer_is_not_waited_for(node: Path, monkeypatch: 
     assert time.monotonic() - began < 10
     assert (len(found["found"]), found["complete"]) == (1, False)
     assert "stopped after 0.5 s" in found["why"]
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """A test that would wait for ever, as root does at a pipe, fails."""
+
+    def fail(*_: object) -> NoReturn:
+        raise TimeoutError("it waits at what is no file")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("trap", ["pipe", "endless", "folder"])
+def test_what_is_no_file_holds_nobody(node: Path, trap: str) -> None:
+    def lay(path: Path) -> None:
+        path.unlink(missing_ok=True)
+        if trap == "pipe":
+            os.mkfifo(path)
+        elif trap == "endless":
+            path.symlink_to("/dev/zero")
+        else:
+            path.mkdir()
+
+    hers = environment(node / "mini/envs/hers")
+    venv = environment(node / "mini/envs/venv", None)
+    info = hers / "lib/python3.10/site-packages/tool-1.dist-info"
+    info.mkdir(parents=True)
+    for path in (venv / "pyvenv.cfg", hers / "conda-meta/zlib-1.3-h0_0.json", info / "METADATA"):
+        lay(path)
+    home = user(node, "root", 0)
+    lay(home / ".conda/environments.txt")
+    found = find(node, 15)
+    assert [(Path(one["path"]).name, one["python"]) for one in found["found"]] == [("hers", "3.10.4"), ("venv", None)]
+    assert found["complete"], "nobody waited until the end of the search"
+    names = [("conda", "python"), ("conda", "zlib"), ("pip", "tool")]
+    assert [(one["manager"], one["name"]) for one in installed_packages(str(hers))] == names
+    # a record that can't be read says nothing
+    assert [one["name"] for one in described_packages(str(hers))] == ["python", "tool"]
+
+
+def test_a_file_is_read_to_its_limit(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(b"x" * 100)
+    assert files.read_regular(str(tmp_path / "long"), 7) == b"x" * 7
+    assert files.read_regular(str(tmp_path / "none"), 7) is None
+    assert files.read_regular(str(tmp_path / "a\0b"), 7) is None
 
 
 def test_a_table_tells_each_once(node: Path) -> None:
