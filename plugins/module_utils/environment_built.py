@@ -38,6 +38,7 @@ NOTHING: Dict[str, Any] = {"seconds": {}, "uncompiled": 0, "installer": None, "r
 
 def built(request: Request) -> Outcome:
     """A new prefix with exactly the lock's packages, which nobody uses yet."""
+    request.note_damaged()
     packages = difference(before_packages(request), [package.to_dict() for package in request.packages])
     ready = request.usable() or draft_of(request)
     if ready:

@@ -35,6 +35,7 @@ def current(request: Request) -> Outcome:
     """`PREFIX/envs/NAME` leads to the generation: one step for whoever opens it."""
     if request.generation == ADOPTED:
         return restored(request)
+    request.note_damaged()
     state = gen.link_state(request.prefix, request.root, request.name)
     aside = check_place(request, state)
     before = (state or {}).get("generation")
@@ -59,8 +60,9 @@ def current(request: Request) -> Outcome:
             "choose one of them, or build it",
         )
     packages = difference(held, installed(record))
+    of_lock = {key: str(record["receipt"].get(key) or "") for key in ("digest", "target")}
     if leads_to(state, wanted):
-        return Outcome(False, wanted, details=details)
+        return Outcome(False, wanted, details=details, **of_lock)
     if record["drifted"] or record["broken"]:
         raise FleetError(
             "environment %r: %s is not what its receipt says it was. Accepted: a generation that nobody changed. "
@@ -70,7 +72,7 @@ def current(request: Request) -> Outcome:
     if not request.check:
         with node_lock(request.root, "switch %s" % request.name, request.lock_timeout):
             details["adopted"] = put_in_place(request, record["path"])
-    return Outcome(True, wanted, packages, text, details)
+    return Outcome(True, wanted, packages, text, details, **of_lock)
 
 
 def check_place(request: Request, state: Optional[Mapping[str, Any]]) -> Optional[str]:

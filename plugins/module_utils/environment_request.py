@@ -10,6 +10,7 @@ from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import note_damage
 from ansible_collections.condafleet.core.plugins.module_utils.generation_history import SWITCH
 from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import installed_packages
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
@@ -79,6 +80,12 @@ class Request:
                 found += [record] if record else []
         return found
 
+    def note_damaged(self) -> None:
+        """Remember what was found damaged, so that no later run that looks less closely takes it."""
+        for name in [] if self.check else self.damaged:
+            if gen.read_receipt(self.path(name)):
+                note_damage(self.path(name))
+
     def usable(self) -> Optional[Dict[str, Any]]:
         """The newest generation that may be used; none of `damaged`, whose metadata may be as it was."""
         records = [record for record in self.records() if record["name"] not in self.damaged]
@@ -94,6 +101,9 @@ class Outcome:
     packages: Dict[str, Any] = field(default_factory=lambda: difference([], []))
     diff: str = ""
     details: Dict[str, Any] = field(default_factory=dict)
+    # Of the generation that became current, as its receipt says: a rollback is given no lock.
+    digest: str = ""
+    target: str = ""
 
 
 def chosen(request: Request) -> Optional[str]:

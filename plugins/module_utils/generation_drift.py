@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, generation_files
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.drift import compare, describe, is_different
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import (
@@ -17,6 +19,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import
 
 # The fingerprint's own lines: its sha256 is the fingerprint, so the receipt vouches for it.
 PACKAGES = ".condafleet-packages.txt"
+# What was found once to differ: only files tell it, so a quick look would take it for whole again.
+DAMAGED = ".condafleet-damaged.json"
 QUICK, FULL, UNKNOWN = "quick", "full", "unknown"
 
 
@@ -34,6 +38,27 @@ def note(path: str, fingerprint: str, limit: float) -> Dict[str, str]:
     return {"files_sha256": generation_files.write_list(path, limit)}
 
 
+def note_damage(path: str) -> None:
+    """Write down that a finished generation was found damaged: nothing is ever made of it again."""
+    if damage_of(path) is None:
+        with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+            files.write_json(os.path.join(path, DAMAGED), {"since": now()})
+
+
+def damage_of(path: str) -> Optional[str]:
+    """That and when it was found damaged, in words; None where it never was."""
+    noted = files.read_json(os.path.join(path, DAMAGED))
+    if noted is None:
+        return None
+    return "found damaged at %s" % (noted.get("since") if isinstance(noted, dict) else "an unknown time")
+
+
+def known(damage: str) -> Dict[str, Any]:
+    """As `look`, of a generation that was found damaged before, and is not looked at now."""
+    drift = {"verified": QUICK, "packages": None, "files": None, "notes": [damage]}
+    return {"fingerprint": None, "drifted": True, "broken": None, "drift": drift}
+
+
 def look(path: str, receipt: Mapping[str, Any], full_within: Optional[float] = None) -> Dict[str, Any]:
     """{fingerprint, drifted, broken, drift}; every file is compared where `full_within` says in how many seconds.
 
@@ -48,6 +73,9 @@ def look(path: str, receipt: Mapping[str, Any], full_within: Optional[float] = N
     verified, differing = QUICK, None
     if full_within is not None:
         verified, differing = _files(path, receipt.get("files_sha256"), full_within, notes)
+    damage = damage_of(path)
+    if damage:
+        notes.append(damage)
     drifted = found != receipt.get("fingerprint") or bool(notes) or generation_files.is_damaged(differing)
     return {
         "fingerprint": found,

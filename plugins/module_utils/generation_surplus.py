@@ -80,7 +80,7 @@ def surplus(
             continue
         # Once its link has moved, or is gone, what was there before is former, and what was staged before is stale.
         last = observed["time"] if current != to_be else (str(entries[-1]["since"]) if entries else None)
-        kept = {to_be, *pinned, *_kept_former(records, entries, {to_be, *pinned}, 0 if gone else keep)}
+        kept = {to_be, *pinned, *_kept_former(records, entries, to_be, pinned, 0 if gone else keep)}
         left = [record for record in records if record["name"] not in kept and _superfluous(record, entries, last)]
         found += [record["name"] for record in sorted(left, key=lambda record: (record["made"], record["name"]))]
     return found
@@ -94,17 +94,37 @@ def _unknown(gone: bool, current: Optional[str], to_be: Optional[str], entries: 
 
 
 def _kept_former(
-    records: Sequence[Mapping[str, Any]], entries: List[Entry], beside: "set[Optional[str]]", keep: int
+    records: Sequence[Mapping[str, Any]],
+    entries: List[Entry],
+    current: Optional[str],
+    pinned: Sequence[str],
+    keep: int,
 ) -> List[str]:
-    """The finished former ones that were current most recently. What is kept anyway takes no one's place."""
+    """One whole generation of each of the locks that were current most recently: these are the ways back.
+
+    A lock that was built again, for a repair, counts once, and what is kept anyway takes no one's place.
+    """
     used = times(entries)
-    former = [
-        record
-        for record in records
-        if record["finished"] and record["name"] not in beside and _was_current(record, entries)
-    ]
-    former.sort(key=lambda record: (used.get(record["name"], record["made"]), record["made"], record["name"]))
-    return [record["name"] for record in former[len(former) - keep :]] if keep else []
+    locks: Dict[str, str] = {}
+    for name, since in [*used.items(), *((one["name"], one["made"]) for one in records if _was_current(one, entries))]:
+        lock, since = _lock(name), used.get(name, since)
+        locks[lock] = max(since, locks.get(lock, since))
+    # What was found damaged before is noted, so that plan and collection know the same of it.
+    whole = [record for record in records if record["finished"] and not record.get("drifted")]
+    kept_anyway = {_lock(record["name"]) for record in whole if record["name"] in pinned}
+    if current:
+        kept_anyway.add(_lock(current))
+    best: Dict[str, Mapping[str, Any]] = {}
+    for record in sorted(whole, key=lambda one: (used.get(one["name"], ""), one["made"], one["name"])):
+        if _lock(record["name"]) in locks and _lock(record["name"]) not in kept_anyway:
+            best[_lock(record["name"])] = record
+    newest = sorted(best, key=lambda lock: (locks[lock], lock), reverse=True)
+    return [best[lock]["name"] for lock in newest[:keep]]
+
+
+def _lock(name: str) -> str:
+    """The name without its serial."""
+    return name.rpartition("-")[0]
 
 
 def _was_current(record: Mapping[str, Any], entries: List[Entry]) -> bool:

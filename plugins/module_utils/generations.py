@@ -124,8 +124,11 @@ def observe_generation(
         return None
     receipt = read_receipt(path)
     found = dict.fromkeys(("fingerprint", "drifted", "broken", "drift"))
+    damage = generation_drift.damage_of(path) if receipt else None
     if with_fingerprint and receipt:
         found = generation_drift.look(path, receipt, full_within)
+    elif damage:
+        found = generation_drift.known(damage)
     return {
         "name": name,
         "environment": parsed.environment,
@@ -166,9 +169,9 @@ def observe_environments(
 ) -> Tuple[Dict[str, Dict[str, Any]], List[Dict[str, Any]]]:
     """(environments, generations) of a node, as docs/architecture.md says. Quick: fingerprints only current ones.
 
-    With `names`, only these environments are looked at. With `full_within`, the files of current ones are compared;
-    where one differs, those of its lock's other generations too: they share files by hard links, and one of them is
-    what a repair would take.
+    With `names`, only these environments are looked at. With `full_within`, the files of current ones are compared.
+    Where one differs, its lock's other generations are looked at alike: they share files by hard links, and one of
+    them is what a repair would take.
     """
     try:
         present = sorted(os.listdir(os.path.join(prefix, "envs")))
@@ -191,17 +194,15 @@ def observe_environments(
         record = observe_generation(root, name, name in current, full_within)
         if record:
             generations.append(record)
-    if full_within is not None:
-        generations = [_doubted(root, record, generations, full_within) for record in generations]
-    return environments, generations
+    return environments, [_doubted(root, record, generations, full_within) for record in generations]
 
 
 def _doubted(
-    root: str, record: Dict[str, Any], all_of_them: Sequence[Mapping[str, Any]], limit: float
+    root: str, record: Dict[str, Any], all_of_them: Sequence[Mapping[str, Any]], full_within: Optional[float]
 ) -> Dict[str, Any]:
     """The record of a finished generation, looked at closely where one of the same lock has drifted."""
     lock = (record["environment"], record["digest12"])
     suspect = any(one["drifted"] and (one["environment"], one["digest12"]) == lock for one in all_of_them)
     if not suspect or not record["finished"] or record["drift"] is not None:
         return record
-    return observe_generation(root, record["name"], True, limit) or record
+    return observe_generation(root, record["name"], True, full_within) or record

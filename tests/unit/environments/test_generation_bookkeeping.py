@@ -19,7 +19,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ansible_collections.condafleet.core.plugins.module_utils import clock, environment_current, generation_history
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    clock,
+    environment_current,
+    generation_drift,
+    generation_history,
+)
 from ansible_collections.condafleet.core.plugins.module_utils import generation_collection as collection
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
@@ -66,6 +71,8 @@ class Bookkeeping(RuleBasedStateMachine):
         self.moves: dict[str, list[tuple[str, str]]] = {"x": [], "y": []}
         self.held: dict[str, str] = {}
         self.pinned: set[str] = set()
+        self.damaged: set[str] = set()
+        self.made: dict[str, float] = {}
         self.staged: set[str] = set()
         self.digests = 0
         self.built = ""
@@ -102,7 +109,7 @@ class Bookkeeping(RuleBasedStateMachine):
         found = collection.observe(collection.Request(str(self.prefix), str(self.root), ["x"]))
         spared = read_spared(str(self.root))
         for record in found["generations"]:
-            record.update(drifted=False, spared=(spared.get(record["name"]) or {}).get("why"))
+            record.update(spared=(spared.get(record["name"]) or {}).get("why"))
         return {**found, "root": {"removing": gen.removing(str(self.root))}}
 
     def make(self, name: str, finished: bool) -> None:
@@ -113,6 +120,8 @@ class Bookkeeping(RuleBasedStateMachine):
             os.utime(path / gen.RECEIPT, (self.time, self.time))
         os.utime(path, (self.time, self.time))
         self.staged.add(name)
+        self.made[name] = self.time
+        self.damaged.discard(name)  # its serial may be free again
 
     def move(self, name: str, generation: str, why: str, killed: int) -> None:
         request = Request(name, str(self.prefix), str(self.root), generation=generation, why=why, run=str(self.time))
@@ -171,10 +180,13 @@ class Bookkeeping(RuleBasedStateMachine):
         if wanted in (None, self.current["x"]):
             assert moves == {}
         elif decision.missing:
-            assert not [one for one in self.finished("x") if lock_of(one) == lock_of(wanted)]
+            assert not self.whole(lock_of(str(wanted)))
         else:
             assert lock_of(moves["x"]) == lock_of(wanted), "previous is what was current before the newest switch"
             self.move("x", moves["x"], generation_history.ROLLBACK, killed)
+
+    def whole(self, lock: str) -> list[str]:
+        return [one for one in self.finished("x") if lock_of(one) == lock and one not in self.damaged]
 
     def before(self, name: str) -> str | None:
         """Of the model: what a rollback goes back to; None where it has been done, or nothing was before."""
@@ -199,6 +211,14 @@ class Bookkeeping(RuleBasedStateMachine):
         if found:
             self.pinned.add(found[which % len(found)])
 
+    @rule(which=WHICH)
+    def drift(self, which: int) -> None:
+        """Somebody edits one, and a full verification finds it."""
+        found = self.finished("x")
+        if found:
+            self.damaged.add(found[which % len(found)])
+            generation_drift.note_damage(str(self.root / "generations" / found[which % len(found)]))
+
     @precondition(lambda self: self.held)
     @rule(which=WHICH)
     def let_go(self, which: int) -> None:
@@ -208,6 +228,9 @@ class Bookkeeping(RuleBasedStateMachine):
     def collect(self, keep: int, purge: bool, killed: int) -> None:
         self.tick()
         before, staged = set(self.there()), set(self.staged)
+        back = self.before("x")
+        possible = bool(back and self.whole(lock_of(back)))
+        expected = set(self.ways_back(keep))
         request = collection.Request(
             str(self.prefix), str(self.root), ["x"], keep=keep, pinned=sorted(self.pinned), purge=purge
         )
@@ -229,9 +252,21 @@ class Bookkeeping(RuleBasedStateMachine):
         assert set(spared) <= set(self.held)
         kept = self.pinned | set(spared) | self.staged | {str(self.current["x"])}
         former = [one for one in self.there() if one.startswith("x-") and one not in kept]
-        assert len(former) <= keep
-        order = [one for one, _why in self.moves["x"] if one in before and one not in kept]
-        assert sorted(former) == sorted(newest(order, keep)), "the most recent ones are kept"
+        assert set(former) == expected - kept, "one whole generation of each of the most recent locks is kept"
+        if keep and possible:
+            assert self.whole(lock_of(str(back))), "the way back stays"
+
+    def ways_back(self, keep: int) -> list[str]:
+        finished = self.finished("x")
+        moves = [one for one, _why in self.moves["x"]]
+        kept = {lock_of(str(self.current["x"])), *(lock_of(one) for one in self.pinned - self.damaged)}
+        locks = [one for one in newest([lock_of(one) for one in moves], len(moves)) if one not in kept]
+        found = []
+        for lock in locks:
+            whole = [one for one in finished if lock_of(one) == lock and one not in self.damaged]
+            if whole:
+                found.append(max(whole, key=lambda one: (rank(moves, one), self.made[one])))
+        return found[:keep]
 
     def purged(self) -> None:
         if self.current["y"]:
@@ -264,6 +299,10 @@ class Bookkeeping(RuleBasedStateMachine):
 
 def lock_of(name: str) -> str:
     return name.rsplit("-", 1)[0]
+
+
+def rank(moves: list[str], name: str) -> int:
+    return max((index for index, one in enumerate(moves) if one == name), default=-1)
 
 
 def newest(moves: list[str], number: int) -> list[str]:

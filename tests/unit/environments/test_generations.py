@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import generation_drift
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
+from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import conda_packages, fingerprint
 
@@ -178,6 +180,38 @@ def test_what_shares_files_with_a_damaged_one_is_looked_at_too(node: Path) -> No
     assert {name: record["drifted"] for name, record in records.items()} == {
         one.name: True, two.name: True, other.name: None,
     }  # fmt: skip
+
+
+def test_what_was_found_damaged_once_is_never_switched_back_to(node: Path) -> None:
+    one, two = (make(node, name, finished=False) for name in ("x-0123456789ab-1", "x-0123456789ab-2"))
+    (one / "lib.py").write_text("1")
+    for path in (one, two):
+        finish(path)
+    link = node / "conda" / "envs" / "x"
+    link.symlink_to(one)
+    (one / "lib.py").write_text("2")
+    damaged = [name for name, record in full(node).items() if record["drifted"]]
+    request = Request("x", str(node / "conda"), str(node / "root"), digest=DIGEST, damaged=damaged)
+    replace(request, check=True).note_damaged()
+    assert observe(node)[1][0]["drifted"] is False, "a rehearsal notes nothing"
+    request.note_damaged()
+    link.unlink()
+    link.symlink_to(two)
+    # Later somebody touches what a quick look sees of the repaired one.
+    (two / "conda-meta" / "extra-1-0.json").write_text("{}")
+    records = observe(node)[1]
+    assert [record["drifted"] for record in records] == [True, True]
+    assert "found damaged at 2" in generation_drift.in_words(records[0])
+    assert gen.usable(records, "x", DIGEST) is None
+    assert replace(request, damaged=[]).usable() is None, "the steps see the same as the plan"
+
+
+def test_what_would_replace_a_drifted_one_is_looked_at_in_a_quick_run_too(node: Path) -> None:
+    one, two = make(node, "x-0123456789ab-1"), make(node, "x-0123456789ab-2")
+    (node / "conda" / "envs" / "x").symlink_to(two)
+    for path in (one, two):
+        (path / "conda-meta" / "extra-1-0.json").write_text("{}")
+    assert [record["drifted"] for record in observe(node)[1]] == [True, True]
 
 
 @pytest.mark.parametrize("how", ["missing", "edited"])
