@@ -86,11 +86,15 @@ def collect(request: Request, progress: Progress) -> Outcome:
         free = files.free_bytes(request.root)
         outcome = Outcome(purged=purge(request))
         progress("collect", message="what a former run has left")
+        left = {}
         for name in gen.removing(request.root):
-            shutil.rmtree(os.path.join(gen.generations_dir(request.root), name))
-            outcome.removed.append(name)
+            reason = finish(os.path.join(gen.generations_dir(request.root), name))
+            if reason:
+                left[name] = reason
+            else:
+                outcome.removed.append(name)
         names = surplus_of(request, observe(request))
-        outcome.spared = in_use(request, names)
+        outcome.spared = {**left, **in_use(request, names)}
         for number, name in enumerate(names):
             progress("collect", number, len(names), "generations", name)
             if name not in outcome.spared:
@@ -192,14 +196,25 @@ def remove(path: str) -> Optional[str]:
         os.rename(path, aside)
     except OSError as error:
         return "it can't be removed: %s" % error.strerror
+    return finish(aside)
+
+
+def finish(aside: str) -> Optional[str]:
+    """Remove what a removal has renamed, or say why not. It gets its name back where somebody has come to use it, as
+    long as nothing of it is gone: its receipt is what goes first."""
+    path = aside[: -len(gen.REMOVING)]
     used = uses({path: (aside,)})
     if used:
-        os.rename(aside, path)
+        if gen.read_receipt(aside) and not os.path.lexists(path):
+            os.rename(aside, path)
         return used[path]
     try:
+        files.remove_quietly(os.path.join(aside, gen.RECEIPT))
         shutil.rmtree(aside)
     except OSError as error:
-        return "%s can't be removed: %s" % (error.filename, error.strerror)
+        return "%s can't be removed: %s. Next: see what keeps it there (lsattr, mount), and remove %s by hand" % (
+            error.filename, error.strerror, aside,
+        )  # fmt: skip
     return None
 
 

@@ -70,7 +70,7 @@ def observe(
         "schema_version": SCHEMA_VERSION,
         "time": now(),
         "node": observe_node([prefix, root]),
-        "root": {"path": root, "refusal": refuse_root(root), "removing": removing(root)},
+        "root": {"path": root, "refusal": refuse_root(root), "removing": _to_remove(root)},
         "cache": observe_cache(root),
         "installation": observe_installation(prefix, with_files),
         "environments": found,
@@ -88,6 +88,12 @@ def _fingerprinted(root: str, record: Dict[str, Any]) -> Dict[str, Any]:
     if not record["finished"] or record["fingerprint"]:
         return record
     return observe_generation(root, record["name"], with_fingerprint=True) or record
+
+
+def _to_remove(root: str) -> List[str]:
+    """What cut-short removals have left, but for what the last collection could not remove either."""
+    spared = read_spared(root)
+    return [name for name in removing(root) if name not in spared]
 
 
 def observe_cache(root: str) -> Dict[str, List[str]]:

@@ -79,7 +79,9 @@ options:
     type: int
     default: 3600
   lock_timeout:
-    description: Seconds to wait where other work holds the root. After that nothing is removed, with a warning.
+    description: >-
+      Seconds to wait where other work holds the root. After that nothing is removed, with a warning;
+      with O(purge) it fails.
     type: int
     default: 600
 attributes:
@@ -186,9 +188,17 @@ def main() -> None:
         job = None if module.check_mode else module.params["job"]
         outcome = collect(request, Progress(progress_file(root, job)))
     except LockHeldError as error:
+        if module.params["purge"]:
+            # Surplus can wait for the next run; what was asked for has not happened.
+            module.fail_json(msg="environments_purge: nothing was removed: %s" % error.message)
         module.warn("Nothing was collected this time: %s" % error.message)
     except FleetError as error:
         module.fail_json(msg=error.message)
+    except OSError as error:
+        module.fail_json(
+            msg="environments_root: the collection below %s stopped: %s. Next: correct that and run again, which goes "
+            "on where this stopped." % (module.params["root"], error)
+        )
     text = lines(outcome)
     module.exit_json(
         changed=outcome.changed,

@@ -25,6 +25,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import generation_
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.environment_current import put_in_place, put_link
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request as EnvironmentRequest
+from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import note_damage
 from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import read_spared
 from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import plan_collection
 from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
@@ -169,6 +170,27 @@ def test_who_was_current_last_is_kept_not_who_was_made_last(node: Node) -> None:
     node.switch("x-dddddddddddd-1")
     assert node.collect(keep=1).removed == [SECOND, THIRD]
     assert node.there() == [FIRST, "x-dddddddddddd-1"]
+
+
+def test_repairs_do_not_push_the_way_back_out(node: Node) -> None:
+    lock = THIRD.rpartition("-")[0]
+    for serial in (2, 3):
+        note_damage(str(node.path(f"{lock}-{serial - 1}")))
+        node.build(f"{lock}-{serial}")
+        node.switch(f"{lock}-{serial}")
+    promised = node.planned(keep=1)
+    assert node.collect(keep=1).removed == promised["collect"] == [FIRST, f"{lock}-1", f"{lock}-2"]
+    assert node.there() == [SECOND, f"{lock}-3"]
+
+
+def test_of_a_former_lock_a_whole_generation_is_kept(node: Node) -> None:
+    lock = THIRD.rpartition("-")[0]
+    for name in (f"{lock}-2", "x-dddddddddddd-1"):
+        node.build(name)
+        node.switch(name)
+    note_damage(str(node.path(f"{lock}-2")))
+    assert node.collect(keep=1).removed == [FIRST, SECOND, f"{lock}-2"]
+    assert node.there() == sorted([THIRD, "x-dddddddddddd-1"])
 
 
 def uses(how: str, node: Node) -> dict[str, Any]:
@@ -366,6 +388,48 @@ def test_a_removal_that_was_cut_short_is_finished(node: Node) -> None:
     assert node.planned(keep=2)["collect"] == [f"{FIRST}.removing"]
     assert node.collect(keep=2).removed == [f"{FIRST}.removing"]
     assert node.there() == [SECOND, THIRD]
+
+
+def test_who_uses_what_a_removal_has_renamed_keeps_it(node: Node) -> None:
+    aside = Path(f"{node.path(FIRST)}.removing")
+    node.path(FIRST).rename(aside)
+    with subprocess.Popen([str(aside / "bin" / "sleep"), "60"]) as job:
+        time.sleep(0.2)
+        done = node.collect(keep=2)
+        job.kill()
+    assert f"process {job.pid} " in done.spared[aside.name]
+    assert node.there() == [FIRST, SECOND, THIRD], "nothing of it was gone, so it has its name back"
+
+
+def test_half_of_a_generation_never_gets_its_name_back(node: Node) -> None:
+    aside = Path(f"{node.path(FIRST)}.removing")
+    node.path(FIRST).rename(aside)
+    (aside / gen.RECEIPT).unlink()
+    with subprocess.Popen([str(aside / "bin" / "sleep"), "60"]) as job:
+        time.sleep(0.2)
+        done = node.collect(keep=2)
+        job.kill()
+    assert f"process {job.pid} " in done.spared[aside.name]
+    assert node.there() == [aside.name, SECOND, THIRD]
+    assert node.planned(keep=2) == NOTHING
+    assert node.collect(keep=2).removed == [aside.name]
+
+
+def test_what_can_t_be_removed_is_told_and_stops_nothing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    aside = Path(f"{node.path(FIRST)}.removing")
+    node.path(FIRST).rename(aside)
+    remove = shutil.rmtree
+
+    def refused(path: str, *arguments: Any, **options: Any) -> None:
+        if str(path) == str(aside):
+            raise PermissionError(1, "Operation not permitted", f"{path}/bin/sleep")
+        remove(path, *arguments, **options)
+
+    monkeypatch.setattr(collection.shutil, "rmtree", refused)
+    done = node.collect()
+    assert done.removed == [SECOND]
+    assert done.spared[aside.name].startswith(f"{aside}/bin/sleep can't be removed: Operation not permitted. Next: ")
+    assert node.planned() == NOTHING
 
 
 def test_somebody_who_came_meanwhile_is_seen(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
