@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterable, List, Mapping, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
+from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded, without_name
 
 PLAN, STAGE, ROLLBACK = "plan", "stage", "rollback"
 # What a node can't do that is missing, and what has not happened to any node when the gate stops them all.
@@ -117,5 +117,4 @@ def text_of(decision: Mapping[str, Any]) -> str:
 
 
 def _key(node: str, text: str) -> str:
-    own = re.compile(r"(?<![\w.-])%s(?![\w-])" % re.escape(node))
-    return own.sub("#", _FIGURES.sub("#", text))
+    return without_name(node, _FIGURES.sub("#", text), "#")

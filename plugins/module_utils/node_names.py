@@ -30,6 +30,14 @@ def folded(names: Iterable[str]) -> str:
     return ",".join(text for _key, text in sorted(parts))
 
 
+def without_name(name: str, text: str, instead: str) -> str:
+    """A text with something else in the place of a node's name, where it stands as a word by itself.
+
+    So `n1` is left in `n12`, and `local` in `/usr/local`; in `https://n1:8080/` it is the node.
+    """
+    return re.sub(r"(?<![\w.-])(?<![^/]/)%s(?![\w-])" % re.escape(name), lambda _found: instead, text)
+
+
 def _by_width(numbers: Iterable[str]) -> Dict[int, List[int]]:
     """{width: numbers in order}. Of names like n01 … n12 all have the width 2, of n1 … n12 none has one."""
     numbers = list(numbers)

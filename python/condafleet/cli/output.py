@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from condafleet.cli import audit_tables, gate_tables, status_tables, tables, users_tables
 from condafleet.errors import InputError
@@ -83,7 +84,7 @@ class Output:
             self.show(stopped)
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
-        self._beside(report)
+        self._beside(report, tables.summary(report))
 
     def status(self, result: FleetResult, report: dict[str, Any]) -> None:
         """Show how a fleet stands: nodes that stand alike in one row."""
@@ -91,14 +92,14 @@ class Output:
         for table in (status_tables.environments(report), status_tables.validation(report)):
             if table.row_count:
                 self.show(table)
-        self._beside(report)
+        self._beside(report, status_tables.summary(result.hosts))
 
-    def _beside(self, report: dict[str, Any]) -> None:
+    def _beside(self, report: dict[str, Any], last: Text) -> None:
         """Show what users built, and the last line."""
         for table in (tables.dependants(report), users_tables.environments(report)):
             if table.row_count:
                 self.show(table)
-        self.show(tables.summary(report))
+        self.show(last)
 
     def audit(self, result: FleetResult) -> None:
         """Show an audit: who has which list of packages, and what has to be looked at."""

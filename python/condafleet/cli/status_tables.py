@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import STATES
-from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
+from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded, without_name
 from condafleet.cli import tables
 from condafleet.results import HostResult
 
@@ -30,11 +30,18 @@ def nodes(hosts: Mapping[str, HostResult]) -> Table:
     return table
 
 
+def summary(hosts: Mapping[str, HostResult]) -> Text:
+    """Return the last line: how many nodes stand how, the worst last."""
+    states = [stand(host)[0] for host in hosts.values()]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in reversed(WORST_FIRST) if state in states)
+    return Text(f"{len(states)} host{'' if len(states) == 1 else 's'}: {counts}")
+
+
 def stand(host: HostResult) -> tuple[str, str]:
     """Return how a node stands, and what differs on it, in the same words for all nodes of which they are true."""
     if host.status in ("failed", "unreachable"):
         # Of each node it is said with its own name.
-        return host.status, f"{host.task}: {host.message}".replace(host.name, "NODE")
+        return host.status, without_name(host.name, f"{host.task}: {host.message}", "NODE")
     return host.state, tables.differences(host, environments=False)
 
 
@@ -56,7 +63,7 @@ def validation(report: Mapping[str, Any]) -> Table:
     for name, host in report["hosts"].items():
         for environment, entry in host["validation"].items():
             for framework, one in entry["frameworks"].items():
-                why = str(one.get("reason") or one.get("message") or "").replace(name, "NODE")
+                why = without_name(name, str(one.get("reason") or one.get("message") or ""), "NODE")
                 key = (environment, framework, str(one.get("verdict", "ERROR")), why)
                 rows.setdefault(key, []).append((name, one))
     table = tables.listing(

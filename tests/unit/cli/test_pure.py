@@ -189,6 +189,11 @@ def test_how_a_host_stands() -> None:
     part = host(action="build")
     part.data["plan"]["shells"] = [{"what": "bash", "before": None, "after": "block"}]
     assert status_tables.stand(part) == ("behind", "bash")
+    lost = HostResult("lost", "unreachable", "no route", "Observe")
+    assert status_tables.summary({"a": host(), "b": part, "c": host(), "lost": lost}).plain == (
+        "4 hosts: 2 ok, 1 behind, 1 unreachable"
+    )
+    assert status_tables.summary({"a": part}).plain == "1 host: 1 behind"
     assert tables.planned(part) == "bash; e: w"
 
 

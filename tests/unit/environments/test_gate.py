@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.condafleet.core.plugins.module_utils import gate
-from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
+from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded, without_name
 
 DISK = "environments_root: /opt/condafleet has %s free, and x needs about 5.0 GB. Next: free some space."
 GPU = "environments_list: environment 'x' has no code for this node's GPUs: V100 has 7.0."
@@ -100,6 +100,19 @@ def test_who_is_where_the_gate_wants_it(after: str, plan: dict[str, Any], staged
 )
 def test_why_a_node_is_missing(plan: dict[str, Any], results: list[dict[str, Any]], said: list[str]) -> None:
     assert gate.reasons(plan, results) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("n1", "n12 told n1 of n1.", "n12 told NODE of NODE."),
+        ("n1", "https://n1:8080/x and root@n1, but no /srv/n1", "https://NODE:8080/x and root@NODE, but no /srv/n1"),
+        ("local", "/usr/local/x is no folder on local", "/usr/local/x is no folder on NODE"),
+        ("a.b", "a.b is not aXb, nor a.b-2", "NODE is not aXb, nor a.b-2"),
+    ],
+)
+def test_a_name_is_taken_out_only_where_it_is_a_word(name: str, text: str, said: str) -> None:
+    assert without_name(name, text, "NODE") == said
 
 
 def test_five_hundred_nodes_with_three_odd_ones_are_a_few_lines_and_quick() -> None:
