@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
-import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +19,16 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     lockwords,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.lock_conflicts import refuse_conflicts
 from ansible_collections.condafleet.core.plugins.module_utils.lock_needs import needs_of
-from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted
+from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted, Wanting
+from ansible_collections.condafleet.core.plugins.module_utils.spec_files import DEFAULT_PYTHON
+from ansible_collections.condafleet.core.plugins.plugin_utils.locking import one_at_a_time
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of, read_yaml
 from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import hosts_of
 
+# What of a declaration decides what its locks hold, beside its sources.
+DECIDES = ("environments", "targets", "locks_dir", "channels", "tos", "indexes", "python")
 Surveyed = list[tuple[Wanted, lockdir.Found]]
 
 
@@ -63,7 +64,8 @@ class ActionModule(ActionBase):
             fleet = Fleet(
                 folders=folders_of(task_vars or {}),
                 run=str(self._task._uuid),  # the same for all hosts of a task
-                others=lambda: declared_elsewhere(task_vars or {}),
+                host=str((task_vars or {}).get("inventory_hostname")),
+                declared=lambda: declarations(task_vars or {}),
                 auth=lambda: hosts_of(self._templar, task_vars or {}, args["auth_variable"]),
                 say=Display().display,
             )
@@ -79,16 +81,48 @@ class Fleet:
 
     folders: list[str]
     run: str
-    others: Callable[[], list[Mapping[str, Any]]]
+    host: str
+    declared: Callable[[], list[tuple[str, dict[str, Any]]]]
     auth: Callable[[], dict[str, dict[str, str]]]
     say: Callable[[str], None]
 
 
-def declared_elsewhere(task_vars: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The environments of all hosts of the play, as far as their role has checked them."""
-    names = task_vars.get("ansible_play_hosts_all") or []
-    checked = [task_vars["hostvars"].raw_get(name).get("__environments_checked") for name in names]
-    return [entry for one in checked if one for entry in (one.get("declared") or {}).get("environments") or []]
+def declarations(task_vars: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(host, what it declares), of all hosts of the play whose role has checked it: one host for each that differs."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name in task_vars.get("ansible_play_hosts_all") or []:
+        checked = task_vars["hostvars"].raw_get(name).get("__environments_checked") or {}
+        declared = checked.get("declared") or {}
+        locks = {key: declared[key] for key in DECIDES if key in declared}
+        locks["sources"] = "depot" if checked.get("depot") else "upstream"
+        if locks.get("environments") and not any(locks == one for _name, one in found):
+            found.append((str(name), locks))
+    return found
+
+
+def compare(wants: list[Wanted], fleet: Fleet) -> None:
+    """FleetError where another host of the play would have one of these locks made from something else."""
+    others = [(host, wanted_by(declared, fleet.folders)) for host, declared in fleet.declared() if host != fleet.host]
+    refuse_conflicts(fleet.host, wants, others)
+
+
+def wanted_by(declared: Mapping[str, Any], folders: list[str]) -> list[Wanted]:
+    common = Wanting(
+        targets=declared.get("targets") or {},
+        locks_dir=os.path.join(folders[0], declared.get("locks_dir") or "locks"),
+        read_yaml=read_yaml,
+        read_toml=tomllib.loads,
+        channels=declared.get("channels") or ["conda-forge"],
+        tos=declared.get("tos") or "decline",
+        sources=declared["sources"],
+        indexes=declared.get("indexes") or [],
+        python=declared.get("python") or DEFAULT_PYTHON,
+    )
+    try:
+        return lockdir.all_wanted(declared["environments"], common, folders)
+    except FleetError:
+        # That host's own task says so.
+        return []
 
 
 def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, Any]:
@@ -119,12 +153,14 @@ def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, A
 
     before = survey()
     solves = locksolves.to_make(before, update, args["upgrade"])
+    if solves:
+        compare([want for want, _found in before], fleet)
     if check and not args["preview"]:
         locksolves.check_upgrade(before, args["upgrade"], locks_dir)
         return outcome_of(before, before, solves, {})
     if not solves and not args["upgrade"]:
         return outcome_of(before, before, solves, {})
-    with one_at_a_time(locks_dir, fleet.run) as done:
+    with one_at_a_time(locks_dir, fleet.run, writes=not check, limit=args["timeout"], say=fleet.say) as done:
         # Another host's fork may have made them by now: what it solved in this run is not solved once more.
         now = survey()
         if not done:
@@ -148,7 +184,8 @@ def check_names(
     try:
         locksolves.check_asked(declared, names, targets, update)
     except FleetError:
-        locksolves.check_asked([*declared, *fleet.others()], names, targets, update)
+        everywhere = [entry for _host, one in fleet.declared() for entry in one["environments"]]
+        locksolves.check_asked([*declared, *everywhere], names, targets, update)
 
 
 def as_lock(said: Mapping[str, Any]) -> lockfile.Lock:
@@ -236,30 +273,3 @@ def names_or_bool(value: Any) -> Any:
 
 def locks_dir_of(want: Wanted) -> str:
     return os.path.dirname(os.path.dirname(want.conda_lock))
-
-
-@contextlib.contextmanager
-def one_at_a_time(locks_dir: str, run: str) -> Iterator[dict[str, Any]]:
-    """Forks of one controller must not solve the same thing side by side. Gives what this run has solved, to add to:
-    {path of the conda part: the solver's answer}."""
-    key = hashlib.sha256(os.path.realpath(locks_dir).encode()).hexdigest()[:16]
-    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "condafleet")
-    try:
-        os.makedirs(cache, exist_ok=True)
-        descriptor = os.open(os.path.join(cache, "locking-" + key), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise FleetError(
-            "XDG_CACHE_HOME: %s can't be written (%s). Accepted: a folder for this user's caches. Next: set "
-            "XDG_CACHE_HOME to one." % (cache, error.strerror)
-        ) from error
-    with os.fdopen(descriptor, "r+") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            noted = json.loads(handle.read() or "{}")
-        except ValueError:
-            noted = {}
-        done = dict(noted["done"]) if noted.get("run") == run else {}
-        yield done
-        handle.seek(0)
-        handle.truncate()
-        json.dump({"run": run, "done": done}, handle)

@@ -9,7 +9,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.declare_generations import check_generations
-from ansible_collections.condafleet.core.plugins.module_utils.declare_indexes import check_indexes, check_python
+from ansible_collections.condafleet.core.plugins.module_utils.declare_indexes import (
+    check_channels,
+    check_indexes,
+    check_python,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
     boolean,
     list_of,
@@ -72,6 +76,10 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
         "targets": targets,
         "access": check_access(values, "environments"),
         "indexes": check_indexes("environments_indexes", values.get("indexes") or []),
+        # Of these a lock is made, so they are compared between nodes.
+        "channels": check_channels("environments_channels", values.get("channels") or ["conda-forge"]),
+        "tos": str(values.get("tos") or "decline"),
+        "locks_dir": str(values.get("locks_dir") or "locks"),
         "python": check_python("environments_python", values.get("python") or DEFAULT_PYTHON),
         "may_fail": share("environments_may_fail", values.get("may_fail", 0), "0.05"),
         "timeout": seconds("environments_timeout", values.get("timeout", 3600)),
@@ -98,6 +106,7 @@ def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Seq
         "targets": wanted,
         **check_specs(entry, where, wanted, folders),
         **({"indexes": check_indexes(where + ".indexes", entry["indexes"] or [])} if "indexes" in entry else {}),
+        **({"channels": check_channels(where + ".channels", entry["channels"] or [])} if "channels" in entry else {}),
         **({"python": check_python(where + ".python", entry["python"])} if "python" in entry else {}),
         "frameworks": check_choice(entry.get("frameworks") or [], where + ".frameworks", FRAMEWORKS, "the list", True),
         "variables": check_variables(entry.get("variables") or {}, where + ".variables"),

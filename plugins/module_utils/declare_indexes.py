@@ -11,6 +11,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.declare_values imp
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import refuse_login
 
+CHANNELS_ACCEPTED = "names or URLs of conda channels"
 INDEX_ACCEPTED = "URLs of Python indexes (PEP 503), http(s)://HOST/… or file:///…"
 PYTHON_ACCEPTED = 'a version or range in quotes, such as "3.12" or ">=3.10,<3.14"'
 _CLAUSE = re.compile(r"^(~=|==|!=|>=|<=|>|<)?\s*3(\.\d+){0,2}(\.\*)?$")
@@ -34,6 +35,16 @@ def check_indexes(where: str, value: Any) -> List[str]:
             raise InputError(where, shown, INDEX_ACCEPTED, "leave it out; a token goes into environments_auth")
         found.append(url.rstrip("/"))
     return list(dict.fromkeys(found))
+
+
+def check_channels(where: str, value: Any) -> List[str]:
+    """The channels in their order. A text is one, or several with commas between, as `-e` gives them."""
+    given = value.split(",") if isinstance(value, str) else list_of(where, value, "a list of " + CHANNELS_ACCEPTED)
+    for channel in given:
+        if not isinstance(channel, str) or not channel.strip():
+            raise InputError(where, channel, CHANNELS_ACCEPTED, "correct it")
+        refuse_login(where, channel)
+    return [str(channel).strip() for channel in given]
 
 
 def check_python(where: str, value: Any) -> str:

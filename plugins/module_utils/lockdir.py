@@ -53,6 +53,25 @@ def survey(
     python: Optional[str] = None,
 ) -> List[Tuple[Wanted, Found]]:
     """Every lock that a declaration wants, with what the folder holds of it; FleetError where an input is wrong."""
+    common = Wanting(
+        targets=targets,
+        locks_dir=locks_dir,
+        read_yaml=read_yaml,
+        read_toml=read_toml,
+        channels=channels,
+        tos=tos,
+        sources=sources,
+        indexes=indexes,
+        python=python or DEFAULT_PYTHON,
+    )
+    return [
+        (want, look(want, read_yaml=read_yaml, read_toml=read_toml))
+        for want in all_wanted(environments, common, spec_folders)
+    ]
+
+
+def all_wanted(environments: Sequence[Mapping[str, Any]], common: Wanting, spec_folders: Sequence[str]) -> List[Wanted]:
+    """Every lock that a declaration wants; FleetError where an input is wrong."""
     for entry in environments:
         for key in ("name", "targets", "spec"):
             covered = key == "spec" and all(spec_for(entry, target) for target in entry["targets"])
@@ -68,19 +87,7 @@ def survey(
             raise FleetError(
                 "environments_list: {0!r} stands in it twice. Accepted: unique names. Next: rename one.".format(name)
             )
-    common = Wanting(
-        targets=targets,
-        locks_dir=locks_dir,
-        read_yaml=read_yaml,
-        read_toml=read_toml,
-        channels=channels,
-        tos=tos,
-        sources=sources,
-        indexes=indexes,
-        python=python or DEFAULT_PYTHON,
-    )
-    wants = [want for entry in environments for want in wanted(with_specs_found(entry, spec_folders), common)]
-    return [(want, look(want, read_yaml=read_yaml, read_toml=read_toml)) for want in wants]
+    return [want for entry in environments for want in wanted(with_specs_found(entry, spec_folders), common)]
 
 
 def look(want: Wanted, *, read_yaml: Reader, read_toml: Reader) -> Found:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import without_secrets
 
@@ -68,8 +68,12 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> List[str]:
     """A sentence for each input that differs, such as `the spec changed: conda adds numpy=2, drops numpy=1`."""
     if not before:
         return [UNKNOWN]
-    keys = [key for key in (*_CALLED, *sorted({*before, *after} - set(_CALLED))) if before.get(key) != after.get(key)]
-    return ["{0} changed: {1}".format(_CALLED.get(key, key), _differs(before.get(key), after.get(key))) for key in keys]
+    return ["{0} changed: {1}".format(*one) for one in _differing(before, after)]
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> List[str]:
+    """The same of two inputs of which neither is the older."""
+    return ["{0}: {1}".format(*found) for found in _differing(one, other)]
 
 
 def answers_alike(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -86,6 +90,11 @@ def _without_secrets(value: Any) -> Any:
     return (
         [without_secrets(one) if isinstance(one, str) else one for one in value] if isinstance(value, list) else value
     )
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    keys = [key for key in (*_CALLED, *sorted({*before, *after} - set(_CALLED))) if before.get(key) != after.get(key)]
+    return [(_CALLED.get(key, key), _differs(before.get(key), after.get(key))) for key in keys]
 
 
 def _differs(before: Any, after: Any) -> str:

@@ -211,3 +211,32 @@ def test_an_environment_of_other_nodes_alone_is_no_mistake(play, arguments):
     options = ("-e", json.dumps({"__environments_checked": declared}))
     code, output, hosts = play({**arguments, "only": {"environments": ["elsewhere"]}}, *options)
     assert (code, hosts["one"]["fact"]) == (0, {}), output
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_two_nodes_that_declare_one_lock_differently_are_told_so_and_nothing_is_written(
+    play, arguments, tmp_path, options
+):
+    """Each would overwrite the other's for ever, and the run would be green."""
+    folder = tmp_path / "play/inventory"
+    for host, wanted, locks in (("one", "zlib", "locks"), ("two", "tool", "./locks")):
+        entry = {"name": "small", "targets": ["linux-64-cpu"], "spec": {"conda": ["python=3.11", wanted]}}
+        declared = {"environments": [entry], "targets": arguments["targets"], "locks_dir": locks}
+        checked = {"declared": declared, "depot": {"url": "set"}}
+        (folder / "host_vars").mkdir(exist_ok=True)
+        (folder / "host_vars" / f"{host}.json").write_text(json.dumps({"__environments_checked": checked}))
+    template = "{{ __environments_checked.declared.%s }}"
+    arguments = {**arguments, "environments": template % "environments", "locks_dir": template % "locks_dir"}
+    code, output, _ = play(arguments, *options, once=False)
+    said = " ".join(output.split())
+    assert code == 2, output
+    for host, other, adds, drops in (("one", "two", "tool", "zlib"), ("two", "one", "zlib", "tool")):
+        assert f"small for linux-64-cpu: {host} and {other} declare it differently" in said
+        assert f"Where {host} and {other} differ: the spec: conda adds {adds}, drops {drops}. Accepted" in said
+    assert not (folder / "locks").exists()
+    # In folders of their own both are right.
+    two = json.loads((folder / "host_vars/two.json").read_text())
+    two["__environments_checked"]["declared"]["locks_dir"] = "others"
+    (folder / "host_vars/two.json").write_text(json.dumps(two))
+    code, output, _ = play(arguments, *options, once=False)
+    assert (code, (folder / "others").exists()) == (0, not options), output
