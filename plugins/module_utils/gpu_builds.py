@@ -34,6 +34,7 @@ class Build:
 
 # The branches after it, up to the row's end, say the same.
 _MANYWHEEL = "https://github.com/pytorch/builder, release/%s: manywheel/build_cuda.sh"
+# It has the newest releases alone: what it said of the former ones stands in 164471, 175253, 182849, 187075 and 194367.
 _MATRIX = "https://github.com/pytorch/pytorch: RELEASE.md, PyTorch CUDA Support Matrix, pull request %d"
 _TENSORFLOW = "https://github.com/tensorflow/tensorflow: .bazelrc, cuda_clang; release notes of 2.17"
 _JAX = "https://github.com/jax-ml/jax, tags jax-v%s: .bazelrc"
@@ -47,15 +48,15 @@ BUILDS: Tuple[Build, ...] = (
     Build("torch", "wheel", "2.4", "2.6", "11.8", "3.7 5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.4", "linux-64"),
     Build("torch", "wheel", "2.4", "2.6", "12.1", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.4", "linux-64"),
     Build("torch", "wheel", "2.4", "2.6", "12.4", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.4", "linux-64"),
-    Build("torch", "wheel", "2.9", "2.13", "12.6", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MATRIX % 182849, "linux-64"),
+    Build("torch", "wheel", "2.9", "2.15", "12.6", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MATRIX % 197555, "linux-64"),
     Build("torch", "wheel", "2.9", "2.11", "12.8", "7.0 7.5 8.0 8.6 9.0 10.0 12.0", _MATRIX % 164471, "linux-64"),
     Build("torch", "wheel", "2.11", "2.12", "12.8", "7.5 8.0 8.6 9.0 10.0 12.0", _MATRIX % 175253, "linux-64"),
-    Build("torch", "wheel", "2.9", "2.13", "13.0", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _MATRIX % 182849, "linux-64"),
-    Build("torch", "wheel", "2.12", "2.13", "13.2", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _MATRIX % 182849, "linux-64"),
-    Build("torch", "wheel", "2.11", "2.13", "12.6", "8.0 9.0", _MATRIX % 182849, "linux-aarch64"),
+    Build("torch", "wheel", "2.9", "2.15", "13.0", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _MATRIX % 197555, "linux-64"),
+    Build("torch", "wheel", "2.12", "2.15", "13.2", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _MATRIX % 197555, "linux-64"),
+    Build("torch", "wheel", "2.11", "2.15", "12.6", "8.0 9.0", _MATRIX % 197555, "linux-aarch64"),
     Build("torch", "wheel", "2.11", "2.12", "12.8", "8.0 9.0 10.0 12.0", _MATRIX % 182849, "linux-aarch64"),
-    Build("torch", "wheel", "2.11", "2.13", "13.0", "8.0 9.0 10.0 11.0 12.0+PTX", _MATRIX % 182849, "linux-aarch64"),
-    Build("torch", "wheel", "2.12", "2.13", "13.2", "8.0 9.0 10.0 11.0 12.0+PTX", _MATRIX % 182849, "linux-aarch64"),
+    Build("torch", "wheel", "2.11", "2.15", "13.0", "8.0 9.0 10.0 11.0 12.0+PTX", _MATRIX % 197555, "linux-aarch64"),
+    Build("torch", "wheel", "2.12", "2.15", "13.2", "8.0 9.0 10.0 11.0 12.0+PTX", _MATRIX % 197555, "linux-aarch64"),
     # TensorFlow's own wheels
     Build("tensorflow", "wheel", "2.17", "2.22", "12", "6.0 7.0 8.0 8.9 9.0+PTX", _TENSORFLOW, "linux-64"),
     # JAX's own wheels (the version is the plugin's)

@@ -121,6 +121,11 @@ def test_gpu_builds_are_found_among_the_packages_of_a_lock(
         (("jax", "wheel", "0.8.0", "12"), "7.0", True),
         (("torch", "conda-forge", "2.13.0", "13.0"), "7.0", False),
         (("torch", "conda-forge", "2.13.0", "12.9"), "7.0", True),
+        (("torch", "wheel", "2.13.0+cu130", "13.0"), "7.0", False),
+        (("torch", "wheel", "2.13.0+cu126", "12.6"), "7.0", True),
+        (("torch", "wheel", "2.14.0", "13.2"), "7.0", False),
+        (("torch", "wheel", "2.14.1+cu132", "13.2"), "10.3", True),
+        (("torch", "wheel", "2.15.0+cu132", "13.2"), "7.0", None),  # 12.6 is to end there, and no more is known
         (("torch", "wheel", "2.8.0+cu128", "12.8"), "7.0", None),  # what it holds is told in two ways: no row
         (("torch", "wheel", "9.0.0+cu200", "20.0"), "7.0", None),
     ],
