@@ -51,7 +51,11 @@ def _uses(process: str, folders: Mapping[str, List[str]]) -> Iterable[Tuple[str,
         places = {what: os.readlink(os.path.join(process, name)) for name, what in _PLACES}
     except PermissionError:
         # In a container root may not look into other users' processes; their command lines are open to all.
-        return [(folder, "may run from it") for folder, paths in folders.items() if was_called(process, paths[0], ())]
+        return [
+            (folder, "may run from it")
+            for folder, paths in folders.items()
+            if any(was_called(process, path, ()) for path in paths)
+        ]
     except OSError:
         return []  # it has ended, or is the kernel's
     opened = _opened(process)

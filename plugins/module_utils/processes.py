@@ -62,8 +62,23 @@ def was_called(process: str, folder: str, apart: Sequence[str]) -> bool:
         return False
     if program.startswith("/"):
         return _inside(os.path.realpath(program), folder, apart)
-    # After an activation a command has no path. Root has to be careful with others' jobs that it can't look into.
-    return os.geteuid() == 0 and program.startswith("python")
+    # After an activation a command has no path: careful with others' jobs that can't be looked into.
+    return os.path.basename(program).startswith("python") and _open_to_others(folder)
+
+
+def _open_to_others(folder: str) -> bool:
+    """Whether others than its owner can run what lies there. Root's own are open to all in effect."""
+    if os.geteuid() == 0:
+        return True
+    while True:
+        try:
+            if not os.stat(folder).st_mode & 0o011:
+                return False
+        except OSError:
+            return True  # it can't be told
+        if folder == os.path.dirname(folder):
+            return True
+        folder = os.path.dirname(folder)
 
 
 def _inside(path: str, folder: str, apart: Sequence[str]) -> bool:
