@@ -21,12 +21,18 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import PACKAGES
+from ansible_collections.condafleet.core.plugins.module_utils.generation_files import FILES
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import read as read_history
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import times
+from ansible_collections.condafleet.core.plugins.module_utils.generation_links import reached
 from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import host_of
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, package_lines
-from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
+from ansible_collections.condafleet.core.plugins.module_utils.process_uses import uses
 from ansible_collections.condafleet.core.plugins.module_utils.programs import ProgramError, tail
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 from ansible_collections.condafleet.core.plugins.module_utils.uv_tool import ensure_uv
 
 SCHEMA_VERSION = 1
@@ -123,24 +129,36 @@ def _uv(request: Request) -> Optional[str]:
 
 
 def remove_unfinished(request: Request) -> List[str]:
-    """Remove what attempts that were cut short have left of this environment; only what no process uses.
+    """Remove what attempts that were cut short have left of this environment; only what nothing uses.
 
-    What users reach by the link stays, also where its receipt was lost: the switch to the new one comes later.
+    What was finished once, and lost its receipt, is the collection's: users may have built on it. So is everything
+    where the processes of other nodes can't be seen.
     """
-    removed = []
-    reached = os.path.realpath(request.link())
+    removed: List[str] = []
+    if is_shared(request.root):
+        return removed
+    links = reached(request.root, request.prefix)
     for name in gen.list_names(request.root):
-        parsed = gen.parse_name(name[: -len(gen.REMOVING)] if name.endswith(gen.REMOVING) else name)
+        parsed = gen.parse_name(name)
         path = request.path(name)
         if not parsed or parsed.environment != request.name or os.path.islink(path) or gen.read_receipt(path):
             continue
-        # Half of it may have gone under the other name before, and was removed with the rest.
-        if waits_for_its_test(path, request.digest) or not os.path.isdir(path):
+        if waits_for_its_test(path, request.digest) or not os.path.isdir(path) or was_finished(request, name):
             continue
-        if os.path.realpath(path) != reached and not users_of(path):
+        if name not in links and not uses({path: ()}):
             remove_tree(path)
             removed.append(name)
     return removed
+
+
+def was_finished(request: Request, name: str) -> bool:
+    """Whether a generation without a receipt had one: it was current, or has the lists that are written before it."""
+    if name in times(read_history(request.root).get(request.name, [])):
+        return True
+    path = request.path(name)
+    if any(os.path.lexists(os.path.join(path, mark)) for mark in (gen.DRAFT, gen.FAILED)):
+        return False
+    return any(os.path.lexists(os.path.join(path, mark)) for mark in (PACKAGES, FILES))
 
 
 def waits_for_its_test(path: str, digest: str = "") -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.condafleet.core.plugins.module_utils import environment_built, generation_history
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
 from ansible_collections.condafleet.core.plugins.module_utils.environment_built import remove_unfinished
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
@@ -155,8 +156,29 @@ def test_what_an_attempt_left_is_removed_and_what_is_finished_or_used_is_not(req
         removed = remove_unfinished(request_)
     finally:
         sleeper.communicate(b"\n")
-    assert removed == ["x-aaaaaaaaaaaa-2", "x-bbbbbbbbbbbb-1.removing"]
-    assert sorted(path.name for path in home.iterdir()) == ["x-aaaaaaaaaaaa-1", "x-bbbbbbbbbbbb-2", "y-bbbbbbbbbbbb-1"]
+    assert removed == ["x-aaaaaaaaaaaa-2"]
+    # A removal that was cut short is finished by the collection, which looks who came to use it.
+    left = ["x-aaaaaaaaaaaa-1", "x-bbbbbbbbbbbb-1.removing", "x-bbbbbbbbbbbb-2", "y-bbbbbbbbbbbb-1"]
+    assert sorted(path.name for path in home.iterdir()) == left
+
+
+@pytest.mark.parametrize("how", ["was current", "has its list", "is linked to", "is shared"])
+def test_what_was_finished_once_is_left_to_the_collection(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    path = tmp_path / "root" / "generations" / "x-aaaaaaaaaaaa-2"
+    if how == "was current":
+        generation_history.announce(request_.root, "x", None, path.name, generation_history.SWITCH)
+        generation_history.confirm(request_.root, "x")
+    elif how == "has its list":
+        (path / ".condafleet-files.json").write_text("{}")
+    elif how == "is linked to":
+        (tmp_path / "conda" / "envs").mkdir(parents=True)
+        (tmp_path / "conda" / "envs" / "paper").symlink_to(path)
+    else:
+        monkeypatch.setattr(environment_built, "is_shared", lambda _path: True)
+    assert remove_unfinished(request_) == []
+    assert path.is_dir()
 
 
 def test_building_without_a_conda_says_what_to_install(request_: Request) -> None:
