@@ -31,8 +31,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.shell_users import
 SECONDS = 10.0
 # A venv in ~/projects/x/y/.venv is found, a copy of a whole file system is not walked through.
 DEPTH = 4
-FOLDERS_PER_HOME = 5000
-HOMES = 2000
 # Nothing of what is looked for lies there, or nothing that a user looks after.
 PASSED_BY = frozenset(
     [".cache", ".git", ".npm", ".local", ".conda", ".cargo", ".mozilla", "node_modules", "site-packages", "__pycache__"]
@@ -47,7 +45,8 @@ VENVS_OF_TOOLS = (
 )
 KERNELS_OF_USER = (".local/share/jupyter/kernels", ".ipython/kernels")
 KERNELS_OF_SYSTEM = ("/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels")
-LARGEST = 65536
+# No file of those that are read is near that.
+LARGEST = 1 << 20
 
 Found = Dict[str, Any]
 
@@ -80,7 +79,11 @@ def find_on(
     """As find_dependants, for what lies in the folders `bases`. A site's defaults are looked for in `modulepaths`."""
     deadline = time.monotonic() + seconds
     found, complete = in_child(lambda: search(bases, system_root, modulepaths), deadline)
-    why = None if complete else "the search was stopped after %g s: homes are slow, or large" % seconds
+    why = None
+    if not complete and time.monotonic() < deadline:
+        why = "the search in users' homes failed"
+    elif not complete:
+        why = "the search was stopped after %g s: homes are slow, or large" % seconds
     return {"found": sorted(found, key=lambda one: (one["path"], one["kind"])), "complete": complete, "why": why}
 
 
@@ -137,7 +140,7 @@ def _owners_of_homes(folder: str) -> List[User]:
     """Users by the homes that are there: a directory service may answer for names, and list none."""
     found = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in list(entries)[:HOMES]:
+        for entry in entries:
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode) and status.st_uid:
@@ -147,10 +150,8 @@ def _owners_of_homes(folder: str) -> List[User]:
 
 def _venvs(user: User, places: Sequence["tuple[str, str]"]) -> Iterator[Found]:
     folders = [(user.home, 0)] + [(os.path.join(user.home, folder), DEPTH - 1) for folder in VENVS_OF_TOOLS]
-    looked = 0
-    while folders and looked < FOLDERS_PER_HOME:
+    while folders:
         folder, depth = folders.pop(0)
-        looked += 1
         try:
             with os.scandir(folder) as entries:
                 names = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
@@ -181,8 +182,8 @@ def _kernels(folder: str, user: str, places: Sequence["tuple[str, str]"]) -> Ite
     for name in names:
         try:
             spec = json.loads(_read(os.path.join(folder, name, "kernel.json")))
-        except ValueError:
-            continue
+        except (ValueError, RecursionError):
+            continue  # no kernel can be started by it
         if not isinstance(spec, dict):
             continue
         values = list(spec.get("argv") or []) if isinstance(spec.get("argv"), list) else []
@@ -197,6 +198,8 @@ def _standing(
 ) -> Iterator[Found]:
     """At most one entry: the first of the paths that leads to something of ours."""
     for path in paths:
+        if "\0" in path:
+            continue  # no file has such a name
         real = os.path.realpath(path)
         for base, real_base in places:
             inside = _below(real, real_base) or _below(os.path.normpath(path), base)

@@ -14,7 +14,6 @@ from typing import Callable, Iterator, List, Sequence, Tuple
 COLLECTIONS = (".lmod.d", ".config/lmod", ".module")
 DEFAULTS = (".modulerc", ".modulerc.lua", ".version")
 SYSTEM = ("/etc/lmod", "/etc/environment-modules")
-MOST = 200
 # `ENV/GENERATION`, or a path that ends so.
 _NAMED = re.compile(r"/([^\s/\"'{}()\[\]=,;:]+-[0-9a-f]{12}-[1-9][0-9]*)(?![0-9A-Za-z._+~-])")
 
@@ -59,6 +58,6 @@ def _folders(folder: str) -> List[str]:
 
 def _names(folder: str) -> List[str]:
     try:
-        return sorted(os.listdir(folder))[:MOST]
+        return sorted(os.listdir(folder))
     except OSError:
         return []

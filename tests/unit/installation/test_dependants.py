@@ -124,6 +124,32 @@ def test_what_is_deep_linked_or_no_regular_file_is_passed_by(node: Path) -> None
     assert len(find(node)["found"]) == 1
 
 
+@pytest.mark.parametrize("text", ['{"argv": ["/x\\u0000y"]}', "[" * 60000, '{"argv": 5}'])
+def test_nobody_stops_the_search_by_a_kernel_that_is_none(node: Path, text: str) -> None:
+    broken = kernel(node / "usr/kernels/a", node / "opt/conda/bin/python3")
+    (broken / "kernel.json").write_text(text)
+    (node / "home/bad").mkdir(parents=True)
+    (node / "home/bad/pyvenv.cfg").write_bytes(b"home = /x\0y\n")
+    venv(node / "home/v", node / "root/generations/torch-0123456789ab-1/bin")
+    looked = find(node)
+    assert looked["complete"]
+    assert str(node / "home/v") in [one["path"] for one in looked["found"]]
+
+
+def test_a_search_that_fails_says_so(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependants, "_of_user", lambda user, places: 1 / 0)
+    looked = find(node, seconds=30)
+    assert (looked["complete"], looked["why"]) == (False, "the search in users' homes failed")
+
+
+def test_many_folders_beside_it_hide_nothing(node: Path) -> None:
+    for number in range(5200):
+        (node / f"home/data/{number}").mkdir(parents=True)
+    venv(node / "home/z/y/v", node / "root/generations/torch-0123456789ab-1/bin")
+    looked = find(node, seconds=60)
+    assert [one["path"] for one in looked["found"]] == [str(node / "home/z/y/v")]
+
+
 def test_a_home_that_does_not_answer_ends_the_search_in_time(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel(node / "usr/kernels/b", node / "opt/conda/bin/python3")
 
