@@ -19,6 +19,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.child_group import
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.programs import clean_environment, tail
+from ansible_collections.condafleet.core.plugins.module_utils.progress import held_locks
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import WITHOUT_GPUS
 
 SHELL = "/bin/sh"
@@ -75,6 +76,8 @@ def run_check(prefix: str, command: str, where: str, scratch: str, timeout: floa
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=scratch,
+                # What a killed job leaves running holds the lock on, so the next step is never at work beside it.
+                pass_fds=held_locks(),
             ) as process:
                 code = process.wait(timeout=timeout)
             end = "ended with %d" % code

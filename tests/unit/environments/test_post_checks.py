@@ -19,7 +19,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import
 from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import ensure_root
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
-from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 
 DIGEST = "a" * 64
 NAME = f"x-{'a' * 12}-1"
@@ -177,3 +177,11 @@ def test_a_generation_in_use_stays_in_use_where_a_new_check_fails(request_: Requ
     assert receipt(request_) == before
     assert os.path.realpath(request_.link()) == os.path.realpath(request_.path(NAME))
     assert planned(request_)["action"] == "switch"
+
+
+def test_what_a_check_leaves_running_holds_the_lock(request_: Request, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    path = str(Path(request_.root) / "generations" / NAME)
+    with node_lock(request_.root, "a test"):
+        post_checks.run_check(path, f"ls -l /proc/$$/fd > '{told}'", "it", str(tmp_path), 20)
+    assert str(Path(request_.root) / "lock") in told.read_text()
