@@ -116,5 +116,5 @@ def read_lock(lock: dict[str, Any], variables: dict[str, Any], planned: str = ""
 
 
 def stats_of(args: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    entry = {"generation": result.get("generation"), "digest": result.get("digest"), "target": args.get("target")}
+    entry = {"generation": result.get("generation"), "digest": result.get("digest"), "target": result.get("target")}
     return {"data": {"condafleet": {"environments": {args["name"]: entry}}}, "per_host": True, "aggregate": True}

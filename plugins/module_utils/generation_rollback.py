@@ -93,6 +93,22 @@ def decide(
     return decision
 
 
+def steps(nodes: Mapping[str, Mapping[str, Any]], decision: Decision) -> Dict[str, Dict[str, Dict[str, Any]]]:
+    """{node: {ENV: {before, generation, digest, target}}} of the nodes that move: where they come from and go to."""
+    found: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    for node, moves in decision.moves.items():
+        receipts = {one["name"]: one["receipt"] or {} for one in nodes[node]["generations"]}
+        for name, generation in moves.items() if node not in decision.missing else ():
+            receipt = receipts.get(generation, {})
+            found.setdefault(node, {})[name] = {
+                "before": _current(nodes[node], name),
+                "generation": generation,
+                "digest": receipt.get("digest"),
+                "target": receipt.get("target"),
+            }
+    return found
+
+
 def _enter(decision: Decision, node: str, name: str, choice: Choice, current: Optional[str]) -> None:
     if choice.generation and choice.generation != current:
         decision.moves.setdefault(node, {})[name] = choice.generation

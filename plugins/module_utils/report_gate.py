@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping
 
 KEPT = ("hosts", "missing", "may_fail", "passed", "groups")
-# What the role environments registers at the gate, before anything is downloaded and after staging.
-REGISTERED = ("__environments_admitted", "__environments_gate")
+# What the role environments registers at the gate, before anything is downloaded and after staging, and at a rollback.
+REGISTERED = ("__environments_admitted", "__environments_gate", "__environments_rollback")
 
 
 def gate_report(decisions: Mapping[str, Mapping[str, Any]]) -> Dict[str, Dict[str, Any]]:
-    """{plan: {hosts, missing, may_fail, passed, groups}, stage: …} of the gates that the run came to."""
+    """{plan: {hosts, missing, may_fail, passed, groups}, stage: …, rollback: …} of the gates that the run came to."""
     return {after: {key: decision[key] for key in KEPT} for after, decision in decisions.items()}
 
 

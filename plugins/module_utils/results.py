@@ -25,7 +25,7 @@ def build_report(
     """Return the report (schema_version 1) of {NAME: {status, message, data}}.
 
     `data` is what the actions handed over under `condafleet`: what the plan observed, and what came of it since.
-    `gate` is {plan|stage: decision} of the gates that the run came to.
+    `gate` is {plan|stage|rollback: decision} of the gates that the run came to.
     """
     found = {
         name: host_report(host["status"], host.get("message"), host.get("data") or {})
@@ -59,6 +59,7 @@ def host_report(status: str, message: str | None, data: Mapping[str, Any]) -> di
         "dependants": at(data, "observed").get("dependants"),
         "users_environments": at(data, "observed").get("users_environments"),
         "plan": at(data, "plan") or None,
+        "rollback": at(data, "rollback") or None,
     }
 
 

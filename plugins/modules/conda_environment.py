@@ -215,7 +215,12 @@ generation:
   type: str
   sample: pytorch-0123456789ab-1
 digest:
-  description: The lock's digest.
+  description:
+    - The lock's digest. Where no lock is given, it is the one that O(generation) was made of; null for V(adopted).
+  returned: success
+  type: str
+target:
+  description: The target that the lock was made for, in the same way.
   returned: success
   type: str
 packages:
@@ -310,7 +315,8 @@ def main():
     module.exit_json(
         changed=outcome.changed,
         generation=outcome.generation,
-        digest=params["digest"],
+        digest=params["digest"] or outcome.digest or None,
+        target=params["target"] or outcome.target or None,
         packages=outcome.packages,
         details=outcome.details,
         diff={"prepared": outcome.diff} if outcome.diff else {},

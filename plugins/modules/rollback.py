@@ -11,11 +11,11 @@ version_added: "0.1.0"
 description:
   - Undoes the newest switch, and only that. Run again, it finds nothing to do. What is further back, or forward again,
     has to be named with O(to).
-  - Where neither O(environments) nor O(to) are given, it is what the newest run brought to the fleet. The locks that came
-    with it are undone on every node that has them by its newest switch, also where it got them in a later run. An
-    environment that is new with that run stays.
-  - A node that has such a lock, and had none before, can't go back; nor can one on which the link of an environment that
-    is named was removed or replaced by hand.
+  - Where neither O(environments) nor O(to) are given, it is what the newest run brought to the fleet. The locks that
+    came with it are undone on every node that has them by its newest switch, also where it got them in a later run.
+    An environment that is new with that run stays.
+  - A node that has such a lock, and had none before, can't go back; nor can one on which the link of an environment
+    that is named was removed or replaced by hand.
   - What counts is the lock. A node that has built it more than once goes to the generation that was current, or else to
     the newest one that is whole.
   - Refuses where nodes of one target would end on different locks, or where one has nothing whole to go back to and
@@ -83,9 +83,17 @@ rollback:
   returned: success
   contains:
     moves:
-      description: For each host, the generation of each environment that moves.
+      description:
+        - For each host, each environment that moves, with the generation that is current and the one that it goes to.
+        - C(digest) and C(target) are those of its lock; they are null for what was made by hand.
       type: dict
-      sample: {node1: {pytorch: pytorch-0123456789ab-1}}
+      sample:
+        node1:
+          pytorch:
+            before: pytorch-ba9876543210-1
+            generation: pytorch-0123456789ab-1
+            digest: 0123456789ab5d0e2f4bbf7be0dd1a2f20ad0d5d2c07a5c2f0a6ff6d0b1f1c11
+            target: linux-64-cpu
     missing:
       description: For each host that can't go back, why, and what it keeps.
       type: dict

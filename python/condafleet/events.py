@@ -23,6 +23,8 @@ CHECKS = (
 )
 
 GATE = "condafleet.core.gate"
+# Decides for the whole fleet before anything is touched: what it refuses is refused for all.
+ROLLBACK = "condafleet.core.rollback"
 PLAN = "condafleet.core.plan"
 AUDIT = "condafleet.core.environments_audit"
 # What of their results is a host's data. A copy handed over beside it would double what each node sends.
@@ -74,14 +76,25 @@ class Fold:
             self._take(host, _action(data), result)
             if _action(data) == LOCK and isinstance(result.get("locks"), Mapping):
                 self.locks = merge(_locks(result["locks"]), _solved(self.locks, result["locks"]))
-            if _action(data) == GATE and isinstance(result.get("gate"), Mapping):
+            if _action(data) in (GATE, ROLLBACK) and isinstance(result.get("gate"), Mapping):
                 self.gate[str(result["gate"]["after"])] = dict(result["gate"])
+                self._take_rollback(result)
 
     def _take(self, host: str, action: str, result: Mapping[str, Any]) -> None:
         for one in (result, *(item for item in result.get("results") or () if isinstance(item, Mapping))):
             handed = _handed(action, one)
             if handed:
                 self.data[host] = merge(self.data.get(host, {}), handed)
+
+    def _take_rollback(self, result: Mapping[str, Any]) -> None:
+        """Take what was decided for each host: one host tells it for all. Where the gate stops it, nobody moves."""
+        decided = result.get("rollback")
+        if not isinstance(decided, Mapping) or not result["gate"]["passed"]:
+            return
+        for host, moves in decided["moves"].items():
+            if host not in decided["missing"]:
+                told = {"moves": dict(moves), "kept": dict(decided["kept"].get(host) or {})}
+                self.data[host] = merge(self.data.get(host, {}), {"rollback": told})
 
     @property
     def asked(self) -> bool:
@@ -140,6 +153,9 @@ class Fold:
 
     def refusal(self) -> CondafleetError | None:
         """Return what was refused before anything was touched: None unless that is all that went wrong."""
+        refused = [one.message for one in self.failures if one.action == ROLLBACK]
+        if refused:
+            return InputError(" ".join(refused))
         if not self.failures or not all(one.action in CHECKS for one in self.failures):
             return None
         message = " ".join(dict.fromkeys(one.message for one in self.failures))

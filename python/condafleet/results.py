@@ -19,7 +19,8 @@ Status = Literal["ok", "changed", "failed", "unreachable", "skipped"]
 class HostResult:
     """What came of one host. `task` and `message` say where and why, if it failed or could not be reached.
 
-    `data` is what condafleet's own actions handed over for this host: `observed`, `plan`, `environments`, `validation`.
+    `data` is what condafleet's own actions handed over for this host: `observed`, `plan`, `environments`, `validation`,
+    and `rollback`: {moves: {ENV: {before, generation, digest, target}}, kept: {ENV: why nothing is to be done}}.
     """
 
     name: str
@@ -53,7 +54,7 @@ class FleetResult:
     ended: str
     locks: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """{plan, stage: {hosts, missing, may_fail, passed, groups, …}}: who was missing at the gates, and why."""
+    """{plan, stage, rollback: {hosts, missing, may_fail, passed, groups, …}}: who was missing at the gates, and why."""
 
     @property
     def changed(self) -> tuple[str, ...]:

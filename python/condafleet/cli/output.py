@@ -17,6 +17,7 @@ from condafleet.cli import audit_tables, gate_tables, status_tables, tables, use
 from condafleet.errors import InputError
 from condafleet.results import FleetResult
 
+WELL = ("ok", "changed")
 PLAIN_WIDTH = 160  # columns, where there is no terminal that has a width
 
 
@@ -58,7 +59,9 @@ class Output:
         report = result.report()
         notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
         notes.update(gate_tables.notes(report))
-        if check and verb != "lock":
+        if verb == "rollback":
+            notes.update({name: tables.rolled_back(host) for name, host in result.hosts.items() if host.status in WELL})
+        elif check and verb != "lock":
             notes.update({name: tables.planned(result.hosts[name]) for name in result.changed})
         if verb == "audit":
             self.audit(result)

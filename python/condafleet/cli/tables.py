@@ -38,6 +38,16 @@ def planned(host: HostResult) -> str:
     return differences(host, environments=True)
 
 
+def rolled_back(host: HostResult) -> str:
+    """Return where a rollback leads a host, or why it stays as it is, in one line; nothing where a gate stopped it."""
+    decided = host.data.get("rollback")
+    if not decided:
+        return ""
+    said = {name: f"{move['before']} → {move['generation']}" for name, move in decided["moves"].items()}
+    said.update(decided["kept"])
+    return "; ".join(f"{name}: {what}" for name, what in sorted(said.items())) or "no switch is noted on this node"
+
+
 def differences(host: HostResult, *, environments: bool) -> str:
     """Return what differs on a host from its declaration, in one line, with its environments or without."""
     plan = host.data.get("plan") or {}

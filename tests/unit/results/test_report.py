@@ -68,6 +68,7 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
         "dependants": None,
         "users_environments": None,
         "plan": None,
+        "rollback": None,
     }
     assert maker.report_summary(report) == "2 hosts: 1 ok, 0 changed, 1 failed, 0 unreachable"
     assert report["hosts"]["a"]["environments"]["pytorch"] == {
