@@ -16,18 +16,33 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Inpu
 from ansible_collections.condafleet.core.plugins.module_utils.generations import parse_name
 
 MOST_KEPT = 100
+LONGEST_SEARCH = 3600
 VERIFY = ("quick", "full")
 
 
 def check_generations(values: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]:
-    """{keep, pinned: [generation], purge, adopt: [environment], verify}. `names` are the declared environments."""
+    """{keep, pinned: [generation], purge, search_seconds, adopt: [environment], verify}. `names` are the declared
+    environments."""
     return {
         "keep": whole("environments_keep", values.get("keep", 2), 0, MOST_KEPT),
         "pinned": [_generation(one) for one in _names("environments_pinned", values.get("pinned") or [])],
-        "purge": boolean("environments_purge", values.get("purge", False)),
+        "purge": _purge(values.get("purge", False), names),
+        "search_seconds": whole("environments_search_seconds", values.get("search_seconds", 10), 1, LONGEST_SEARCH),
         "adopt": _adopt(values.get("adopt") or [], names),
         "verify": one_of("environments_verify", values.get("verify", "quick"), VERIFY),
     }
+
+
+def _purge(value: Any, names: Sequence[str]) -> bool:
+    asked = boolean("environments_purge", value)
+    if asked and not names:
+        raise InputError(
+            "environments_purge",
+            "true with an empty environments_list",
+            "true where at least one environment is declared: an empty list is mostly a file that was not found",
+            "declare what is to stay, or remove everything with the playbook uninstall",
+        )
+    return asked
 
 
 def _names(variable: str, value: Any) -> List[str]:

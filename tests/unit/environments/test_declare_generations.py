@@ -11,7 +11,16 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Inpu
 
 
 def test_what_is_declared_where_nothing_is_said() -> None:
-    assert check_generations({}, ["x"]) == {"keep": 2, "pinned": [], "purge": False, "adopt": [], "verify": "quick"}
+    assert check_generations({}, ["x"]) == {
+        "keep": 2, "pinned": [], "purge": False, "search_seconds": 10, "adopt": [], "verify": "quick",
+    }  # fmt: skip
+
+
+def test_a_purge_needs_something_that_stays() -> None:
+    with pytest.raises(InputError, match=r"environments_purge: true with an empty environments_list is not accepted"):
+        check_generations({"purge": True}, [])
+    assert check_generations({"purge": True}, ["x"])["purge"] is True
+    assert check_generations({"purge": False}, [])["purge"] is False
 
 
 @pytest.mark.parametrize(
@@ -34,6 +43,7 @@ def test_adopt_is_names_or_all(adopt: Any, found: list[str]) -> None:
         ),
         ({"adopt": "x"}, "environments_adopt: x is not accepted. Accepted: a list of names."),
         ({"verify": "deep"}, "environments_verify: deep is not accepted. Accepted: quick, full."),
+        ({"search_seconds": 0}, "environments_search_seconds: 0 is not accepted. Accepted: a whole number from 1 to"),
         ({"purge": "maybe"}, "environments_purge: maybe is not accepted. Accepted: true, false."),
     ],
 )
