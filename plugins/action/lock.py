@@ -133,7 +133,7 @@ def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, A
     locks_dir = os.path.join(fleet.folders[0], args["locks_dir"])
     depot = args["depot"] if (args["depot"] or {}).get("url") else None
     update = names_or_bool(args["update"])
-    names, targets = (list(args["only"].get(key) or []) for key in ("environments", "targets"))
+    names, targets = (listed(args["only"].get(key)) for key in ("environments", "targets"))
     check_names(args["environments"], names, targets, update, fleet)
 
     def survey() -> list[tuple[Wanted, lockdir.Found]]:
@@ -163,13 +163,14 @@ def locks_for(args: dict[str, Any], fleet: Fleet, *, check: bool) -> dict[str, A
     with one_at_a_time(locks_dir, fleet.run, writes=not check, limit=args["timeout"], say=fleet.say) as done:
         # Another host's fork may have made them by now: what it solved in this run is not solved once more.
         now = survey()
+        sought: list[str] = []
         if not done:
-            locksolves.check_upgrade(now, args["upgrade"], locks_dir)
+            sought = locksolves.check_upgrade(now, args["upgrade"], locks_dir)
         solves = locksolves.to_make(now, update, args["upgrade"])
         current = {want.conda_lock for want, found in now if check or found.state == "reused"}
         todo = [one for one in solves if one.want.conda_lock not in current & set(done)]
         if todo:
-            request = locksolves.request(todo, depot, args["timeout"], write=not check)
+            request = locksolves.request(todo, depot, args["timeout"], write=not check, sought=sought)
             request.update(access=args.get("access") or {}, auth=fleet.auth())
             said = solve(request, todo, args["timeout"], fleet.say)
             done.update({one.want.conda_lock: lock for one, lock in zip(todo, said["locks"], strict=True)})
@@ -263,12 +264,18 @@ def listing(lock: lockfile.Lock | None) -> str:
 def names_or_bool(value: Any) -> Any:
     """`update` as a list of names, or as a boolean however it was written."""
     if isinstance(value, (list, tuple)):
-        return [str(name) for name in value]
+        return listed(value)
     if isinstance(value, bool) or value is None:
         return bool(value)
     if str(value).lower() in ("true", "yes", "false", "no"):
         return str(value).lower() in ("true", "yes")
-    return [str(value)]
+    return listed(value)
+
+
+def listed(value: Any) -> list[str]:
+    """A list of names, also where `-e` gives them as a text with commas between."""
+    given = value.split(",") if isinstance(value, str) else value or []
+    return [str(name).strip() for name in given if str(name).strip()]
 
 
 def locks_dir_of(want: Wanted) -> str:

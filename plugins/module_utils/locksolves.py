@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from ansible_collections.condafleet.core.plugins.module_utils import lockinputs
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lockdir import Found
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted
 from ansible_collections.condafleet.core.plugins.module_utils.projects import is_named
 
@@ -69,31 +70,50 @@ def to_make(surveyed: Surveyed, update: Update, upgrade: Sequence[str] = ()) -> 
     return [solve for solve in solves if solve]
 
 
-def check_upgrade(surveyed: Surveyed, upgrade: Sequence[str], locks_dir: str) -> None:
-    """FleetError for a package that no lock in `locks_dir` holds, nor one that is still to be made may come to hold."""
-    if any(found.state == "missing" for _dummy, found in surveyed):
-        return
-    for name in upgrade:
-        if not any(holds(found, name) for _dummy, found in surveyed) and not folder_holds(locks_dir, name):
+def check_upgrade(surveyed: Surveyed, upgrade: Sequence[str], locks_dir: str) -> List[str]:
+    """FleetError for a package that no lock in `locks_dir` holds. Where locks are still to be made, one of them may
+    come to hold it: such names are returned, for a second look once these are solved (check_held)."""
+    held = [found.lock.packages for _dummy, found in surveyed if found.lock is not None]
+    open_ = [name for name in upgrade if not _held(held, name) and not folder_holds(locks_dir, name)]
+    if not any(found.state == "missing" for _dummy, found in surveyed):
+        check_held(open_, [])
+    return open_
+
+
+def check_held(names: Sequence[str], solved: Sequence[Sequence[Package]]) -> None:
+    """FleetError for a package that none of the locks just solved holds either."""
+    for name in names:
+        if not _held(solved, name):
             raise FleetError(_unknown("upgrade", name, "package of any lock", ["the name of a package that is locked"]))
 
 
 def request(
-    solves: Sequence[Solve], depot: Optional[Mapping[str, Any]], timeout: float, *, write: bool = True
+    solves: Sequence[Solve],
+    depot: Optional[Mapping[str, Any]],
+    timeout: float,
+    *,
+    write: bool = True,
+    sought: Sequence[str] = (),
 ) -> Dict[str, Any]:
-    """What `python -m condafleet.lock` is asked on its standard input. Without `write` it only answers."""
+    """What `python -m condafleet.lock` is asked on its standard input. Without `write` it only answers. One of the
+    locks must come to hold each package that is `sought`."""
     return {
         "schema_version": 1,
         "solves": [{**asdict(one.want), "hold": one.hold, "upgrade": list(one.upgrade)} for one in solves],
         "depot": dict(depot) if depot else None,
         "timeout": timeout,
         "write": write,
+        "sought": list(sought),
     }
 
 
 def holds(found: Found, name: str) -> bool:
     """Whether a lock that was found holds a package of this name, be it conda's or a wheel."""
-    return found.lock is not None and any(is_named(one.manager, one.name, [name]) for one in found.lock.packages)
+    return found.lock is not None and _held([found.lock.packages], name)
+
+
+def _held(locks: Sequence[Sequence[Package]], name: str) -> bool:
+    return any(is_named(one.manager, one.name, [name]) for packages in locks for one in packages)
 
 
 def folder_holds(locks_dir: str, name: str) -> bool:

@@ -69,10 +69,10 @@ def lock_all(
             indexes=indexes,
             python=python,
         )
-        locksolves.check_upgrade(surveyed, upgrade, str(locks_dir))
+        sought = locksolves.check_upgrade(surveyed, upgrade, str(locks_dir))
         solves = locksolves.to_make(surveyed, update, upgrade)
         if solves and not check:
-            request = {**locksolves.request(solves, depot, timeout), "auth": check_hosts(auth)}
+            request = {**locksolves.request(solves, depot, timeout, sought=sought), "auth": check_hosts(auth)}
             run_child(request, timeout=timeout, progress=progress)
         made = set() if check else {solve.want.conda_lock for solve in solves}
         return [_state(want, found, want.conda_lock in made) for want, found in surveyed]

@@ -68,10 +68,12 @@ async def solve_conda(
     platforms = [Subdir(definition["platform"]), Subdir("noarch")]
     channels = [Channel(channel) for channel in sources.channels]
     gateway = gateway_to(sources)
+    # Before what reads channels: a spec that is none is no fault of theirs.
+    asked = [match_spec(environment, text, in_depot=sources.depot_url is not None) for text in specs]
     try:
         records = await solve(
             channels,
-            [match_spec(environment, text, in_depot=sources.depot_url is not None) for text in specs],
+            asked,
             gateway=gateway,
             platforms=platforms,
             locked_packages=await _still_offered(held, gateway, channels, platforms),

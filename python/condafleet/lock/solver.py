@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.condafleet.core.plugins.module_utils import lock_abi, lockfile
+from ansible_collections.condafleet.core.plugins.module_utils import lock_abi, lockfile, locksolves
 from ansible_collections.condafleet.core.plugins.module_utils.cuda_builds import check_cuda
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from condafleet.errors import LockError
@@ -162,6 +162,7 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         )
         for solve in request["solves"]
     ]
+    locksolves.check_held(request.get("sought", ()), [pair.lock.packages for pair, _ in pairs])
     for pair, solve in pairs if request["write"] else []:
         write_pair(pair, Path(solve["conda_lock"]), Path(solve["pylock"]))
     return {

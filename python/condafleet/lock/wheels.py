@@ -19,7 +19,7 @@ from uv import find_uv_bin
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.projects import project_of
-from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked_logins
+from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import host_of, masked, masked_logins
 from condafleet.errors import LockError
 from condafleet.lock.credentials import FOR_PIP, refusal
 from condafleet.lock.indexes import index_options
@@ -231,7 +231,7 @@ def _one_wheel(
     offered = entry.get("wheels", [])
     if hashes:
         # As pip does it: as soon as one requirement has hashes, all wheels need theirs.
-        offered = [wheel for wheel in offered if wheel["hashes"]["sha256"] in hashes.get(name, ())]
+        offered = [wheel for wheel in offered if wheel.get("hashes", {}).get("sha256") in hashes.get(name, ())]
         if not offered:
             given = (
                 f"none of its wheels has a sha256 of the {len(hashes[name])} given"
@@ -251,7 +251,15 @@ def _one_wheel(
             f"target ({uv_platform(definition)}, python {python}). Accepted: wheels only. Next: choose another version."
         )
     place = wheel["url"] if "url" in wheel else Path(wheel["path"]).resolve().as_uri()
-    sha256 = wheel["hashes"]["sha256"]
+    sha256 = wheel.get("hashes", {}).get("sha256")
+    if not sha256:
+        given = ", ".join(sorted(wheel.get("hashes", {}))) or "no hash"
+        raise LockError(
+            f"environments_list: {environment}: pip: {name} {entry.get('version')}: its index gives {given} for "
+            f"{masked(place.rsplit('/', 1)[-1])}, and no sha256 (it comes from {host_of(place)}). Accepted: indexes "
+            "that give a sha256, which a lock names and each node checks. Next: have the index give it (a mirror may "
+            "have to be indexed again), or take the project from another index. Nothing was written."
+        )
     return {
         "name": name,
         "version": str(entry["version"]),

@@ -185,7 +185,8 @@ def test_a_preview_says_what_would_change_and_writes_nothing(play, arguments, ma
 def test_only_what_is_named_is_locked(play, arguments, tmp_path):
     arguments["environments"].append({"name": "zlib", "spec": {"conda": ["zlib"]}, "targets": ["linux-64-cpu"]})
     arguments["environments"][0]["targets"] = ["linux-64-cpu", "linux-64-cuda12"]
-    only = {"environments": ["pytorch"], "targets": ["linux-64-cpu"]}
+    # As `-e` gives them.
+    only = {"environments": "pytorch,", "targets": "linux-64-cpu"}
     code, output, hosts = play({**arguments, "only": only})
     assert code == 0, output
     assert {name: sorted(targets) for name, targets in hosts["one"]["fact"].items()} == {"pytorch": ["linux-64-cpu"]}

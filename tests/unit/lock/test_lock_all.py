@@ -313,3 +313,20 @@ def test_other_tools_read_the_pair(made, declared, targets, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "torch==2.7.1+cpu" in done.stderr
     assert "sympy==1.13.0" in done.stderr
+
+
+def test_a_conda_spec_that_is_none_is_no_fault_of_the_channels(made, declared, targets, tmp_path):
+    entry = {**declared, "spec": {"conda": ["python[version="]}}
+    with pytest.raises(LockError, match=r"conda: 'python\[version=' is not accepted") as caught:
+        lock_all([entry], targets, tmp_path / "locks", depot=made.write())
+    assert "channels" not in str(caught.value)
+
+
+def test_a_misspelt_upgrade_beside_a_new_environment_is_refused_and_nothing_is_written(
+    made, declared, targets, tmp_path
+):
+    with pytest.raises(LockError, match=r"upgrade: 'tourch' is no package of any lock.*Nothing was written"):
+        lock_all([declared], targets, tmp_path / "locks", depot=made.write(), upgrade=["tourch"])
+    assert not (tmp_path / "locks").exists()
+    (state,) = lock_all([declared], targets, tmp_path / "locks", depot=made.write(), upgrade=["torch"])
+    assert state.state == "made"

@@ -106,3 +106,17 @@ def test_a_place_outside_the_depot_is_refused():
     assert DEPOT.canonical("file:///d/wheels/x.whl") == "https://c.invalid/wheels/x.whl"
     with pytest.raises(LockError, match=r"points to file:///etc/x\.whl, outside itself"):
         DEPOT.canonical("file:///etc/x.whl")
+
+
+@pytest.mark.parametrize("hashes", [{"md5": "0" * 32}, {"sha512": "0" * 128}, {}])
+def test_an_index_without_sha256_is_named_with_what_it_gives(hashes):
+    entry = {
+        "name": "Tool",
+        "version": "1.0",
+        "wheels": [{"url": "https://u:pw@i.example.com/f/tool-1.0-py3-none-any.whl"}],
+    }
+    entry["wheels"][0]["hashes"] = hashes
+    definition = {"platform": "linux-64", "glibc": "2.28"}
+    with pytest.raises(LockError, match=r"x: pip: tool 1\.0: its index gives .*no sha256 .*i\.example\.com") as caught:
+        wheels._one_wheel("x", entry, definition, "3.11.9", Sources(channels=[]), None)
+    assert "pw" not in str(caught.value) and next(iter(hashes), "no hash") in str(caught.value)
