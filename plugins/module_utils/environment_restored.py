@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping, Optional
+
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import ADOPTED, give_back, newest
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import (
@@ -11,8 +13,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.environment_reques
     current_record,
     finished_names,
 )
-from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import announce
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import announce, confirm
 from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import installed_packages
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
@@ -41,7 +43,29 @@ def restored(request: Request) -> Outcome:
     details["restored"] = kept
     if not request.check:
         with node_lock(request.root, "give back %s" % request.name, request.lock_timeout):
-            state = gen.link_state(request.prefix, request.root, request.name)
-            announce(request.root, request.name, state, None, request.why, request.run)
-            give_back(request.prefix, request.root, request.name)
+            _give_back(request, state, kept)
     return Outcome(True, None, packages, text, details)
+
+
+def _give_back(request: Request, seen: Optional[Mapping[str, Any]], kept: str) -> None:
+    """Note the move, and make it. FleetError where another run was quicker. Under the node's lock."""
+    state = gen.link_state(request.prefix, request.root, request.name)
+    if state != seen or newest(request.prefix, request.root, request.name) != kept:
+        raise FleetError(
+            "environment %r: %s, or what was adopted for it, was changed by somebody else meanwhile. Next: run again. "
+            "Nothing was switched." % (request.name, request.link())
+        )
+    announce(request.root, request.name, state, None, request.why, request.run)
+    try:
+        given = give_back(request.prefix, request.root, request.name)
+    except OSError as error:
+        raise FleetError(
+            "environment %r: %s can't be moved back to %s: %s. Next: see to that, and run again. Nothing of it is lost."
+            % (request.name, kept, request.link(), error.strerror)
+        ) from error
+    if given is None:
+        raise FleetError(
+            "environment %r: somebody made another one at %s meanwhile, which stays. Next: move it away, and run again."
+            % (request.name, request.link())
+        )
+    confirm(request.root, request.name)

@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import environment_adopt, files
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    environment_adopt,
+    environment_restored,
+    files,
+)
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -249,6 +253,41 @@ def test_there_is_a_way_back_to_what_was_made_by_hand(request_: Request, whole: 
     assert states.current(request_).changed is False
     request_.generation = None
     assert states.current(request_).details["adopted"] == str(aside(request_)), "and there again"
+
+
+def test_a_way_back_that_was_taken_is_noted_as_taken(request_: Request) -> None:
+    states.current(request_)
+    request_.generation, request_.why = "adopted", "rollback"
+    states.current(request_)
+    noted = json.loads((Path(request_.root) / "history.json").read_text())["environments"]["x"]
+    assert [(one["generation"], one["why"]) for one in noted] == [(GENERATION, "adopt"), (None, "rollback")]
+    assert not any("moving" in one for one in noted)
+
+
+@pytest.mark.parametrize("who", ["another run", "a user"])
+def test_who_was_quicker_on_the_way_back_is_not_overlooked(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    states.current(request_)
+    locked = environment_restored.node_lock
+
+    @contextlib.contextmanager
+    def waited(*arguments: Any) -> Any:
+        # Between the look and the lock.
+        if who == "another run":
+            environment_adopt.give_back(request_.prefix, request_.root, "x")
+        else:
+            place(request_).unlink()
+            plain(tmp_path)
+        with locked(*arguments):
+            yield
+
+    monkeypatch.setattr(environment_restored, "node_lock", waited)
+    request_.generation, request_.why = "adopted", "rollback"
+    with pytest.raises(FleetError, match="by somebody else meanwhile"):
+        states.current(request_)
+    assert (place(request_) / "notes").exists()
+    assert [one["generation"] for one in read(request_.root)["x"]] == [GENERATION], "no move of ours is noted"
 
 
 def test_what_was_never_adopted_cannot_come_back(request_: Request) -> None:
