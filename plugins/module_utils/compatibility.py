@@ -47,6 +47,17 @@ def unfit(
     return sentences + ([refusal] if refusal else [])
 
 
+def refuse_missing_conda(observed: Mapping[str, Any], planned: Planned) -> Optional[str]:
+    """The sentence for a node that is to build something and has no conda to build it with: before any download."""
+    installation = observed.get("installation") or {}
+    if installation.get("state") != "absent" or not any(one.get("action") in BUILDS for one in planned.values()):
+        return None
+    return (
+        "There is no conda at %s (environments_prefix), which environments are built with. Accepted: a node with an "
+        "installation. Next: run the playbook install (condafleet install), then this again. Nothing was changed."
+    ) % installation.get("prefix")
+
+
 def refuse_driver(node: Mapping[str, Any]) -> Optional[str]:
     """The sentence for a driver whose parts are of two versions."""
     other = mismatch(node.get("driver"), node.get("driver_libraries") or [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils.compatibility import unfit
+from ansible_collections.condafleet.core.plugins.module_utils.compatibility import refuse_missing_conda, unfit
 from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import plan_collection
 from ansible_collections.condafleet.core.plugins.module_utils.installation_files import describe, is_damaged
 from ansible_collections.condafleet.core.plugins.module_utils.installer import (
@@ -72,6 +72,10 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         environments = plan_environments(observed, part["declared"], part["targets"], part["locks"], part.get("target"))
         blocked += [entry["why"] for entry in environments.values() if entry["action"] == "blocked"]
         blocked += unfit(observed, environments, part["targets"], part["locks"], part.get("target"))
+        # A plan of the whole node brings conda itself, or says why it can't.
+        comes = desired.get("installation") or part.get("conda_comes")
+        refusal = None if comes else refuse_missing_conda(observed, environments)
+        blocked += [refusal] if refusal else []
         conda = conda_to_come(observed, desired.get("installation"), installation)
         wanted = (observed.get("modulefiles"), bool(part.get("modulefiles")), environments, conda)
         refusal = refuse_modulefiles(*wanted)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils.compatibility import unfit
+from ansible_collections.condafleet.core.plugins.module_utils.compatibility import refuse_missing_conda, unfit
 from ansible_collections.condafleet.core.plugins.module_utils.lock_needs import archives_of, needs_of, room_for
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Lock, Package
 from ansible_collections.condafleet.core.plugins.module_utils.plan import plan
@@ -172,3 +172,22 @@ def test_room_counts_an_archive_of_two_environments_once_and_unpacking_apart() -
     assert room_for([*archives, *archives], set()) == (10_000_000, 40_000_000, 1301)
     assert room_for(archives, {"python-3.11.7-h1_0.conda"}) == (0, 40_000_000, 1301)
     assert room_for(archives, {"python-3.11.7-h1_0.conda", "python-3.11.7-h1_0"}) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("action", ["build", "repair"])
+def test_a_node_without_conda_is_stopped_before_it_downloads(action: str) -> None:
+    observed = {"installation": {"prefix": "/opt/conda", "state": "absent"}}
+    said = refuse_missing_conda(observed, {"x": {"action": action}})
+    assert said and "no conda at /opt/conda" in said and "condafleet install" in said
+    assert refuse_missing_conda(observed, {"x": {"action": "switch"}}) is None
+    present = {"installation": {"prefix": "/opt/conda", "state": "present"}}
+    assert refuse_missing_conda(present, {"x": {"action": action}}) is None
+
+
+def test_a_plan_of_environments_alone_is_blocked_without_conda_and_one_before_which_it_comes_is_not() -> None:
+    bare = {**observed(node()), "installation": {"prefix": "/opt/conda", "state": "absent"}}
+    declared = [{"name": "x", "targets": ["cpu"], "frameworks": []}]
+    part = {"declared": declared, "targets": TARGETS, "locks": LOCKS}
+    (sentence,) = plan(bare, {"environments": part})["blocked"]
+    assert "no conda at /opt/conda" in sentence
+    assert plan(bare, {"environments": {**part, "conda_comes": True}})["blocked"] == []
