@@ -136,11 +136,31 @@ def audit(*, inventory: Inventory, environments: Sequence[str] = (), **options: 
 
     Of the installation (`base`) and of each environment of condafleet, or of `environments` alone. The result's
     `audit()` has each list of packages once, with who has it, what is from Anaconda's channels (and whether their terms
-    were accepted, in the declaration or in the installation's record), and what states no licence.
+    were accepted, in the declaration or in the installation's record), and what states no licence. Raises InputError
+    where every node answered, and one of `environments` is on none of them, or nothing was found at all.
     """
     if environments:
         options["extra_vars"] = {**options.get("extra_vars", {}), "condafleet_audit_environments": list(environments)}
-    return _run("audit", inventory, options)
+    return _audited(_run("audit", inventory, options), environments)
+
+
+def _audited(result: FleetResult, environments: Sequence[str]) -> FleetResult:
+    """Return the result; where every node answered, refuse names that none knows, and an audit that found nothing."""
+    found = result.audit()
+    there = {name for one in found["lists"].values() for name in one["environments"]}
+    unknown = sorted(set(environments) - there)
+    if result.ok and unknown:
+        raise InputError(
+            f"environments: {', '.join(unknown)} is not accepted, it is on no node. Accepted: base, and environments "
+            "of condafleet that are current on these nodes. Next: audit without names to see them. Nothing was changed."
+        )
+    if result.ok and not there:
+        raise InputError(
+            "environments_prefix, environments_root: no installation and no environment of condafleet was found there, "
+            f"on any of {len(result.hosts)} nodes, so nothing was audited. Accepted: what these nodes were provisioned "
+            "with. Next: look at both variables, or provision first. Nothing was changed."
+        )
+    return result
 
 
 def lock(
