@@ -20,7 +20,7 @@ LINK = "/opt/miniconda3/envs/plain"
 SITE = "condafleet.core.site"
 # Waits for a job that builds, and tells its process group.
 WATCH = (
-    "for i in $(seq 1200); do cat /opt/condafleet/progress/plain-built-*.json 2>/dev/null | grep '\"link\"' && exit; "
+    "for i in $(seq 4800); do cat /opt/condafleet/progress/plain-built-*.json 2>/dev/null | grep '\"link\"' && exit; "
     "sleep 0.05; done; exit 1"
 )
 Root = Callable[..., str]
@@ -65,14 +65,14 @@ def receipt_is_there(root: Root, generation: str) -> bool:
 
 def test_the_controller_is_killed_and_the_job_goes_on(run: Callable[..., Any], root: Root, seed: int) -> None:
     process = run(f"killed-controller-{seed}")
-    root(NODE, WATCH)
+    root(NODE, WATCH, timeout=280)
     os.killpg(process.pid, signal.SIGKILL)
     converges(root, f"killed-controller-{seed}")
 
 
 def test_the_job_is_killed_and_the_run_says_so(run: Callable[..., Any], root: Root, seed: int) -> None:
     process = run(f"killed-job-{seed}")
-    found = re.search(r'"pgid": (\d+)', root(NODE, WATCH))
+    found = re.search(r'"pgid": (\d+)', root(NODE, WATCH, timeout=280))
     assert found
     root(NODE, f"kill -KILL -{found[1]}")
     killed = time.monotonic()
@@ -88,7 +88,7 @@ def test_the_job_is_killed_and_the_run_says_so(run: Callable[..., Any], root: Ro
 
 def test_the_power_is_cut_in_the_middle_of_a_build(run: Callable[..., Any], root: Root, seed: int) -> None:
     process = run(f"power-cut-{seed}")
-    root(NODE, WATCH)
+    root(NODE, WATCH, timeout=280)
     container = scenario.fleet().container(NODE)
     engine.podman("kill", "--signal=KILL", container)
     said, _ = process.communicate(timeout=120)

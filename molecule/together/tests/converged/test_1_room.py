@@ -36,6 +36,9 @@ def archives(node: str) -> str:
 def test_one_node_without_room_keeps_all_from_a_first_download(stand: Stand, provision: Provision) -> None:
     before = stand()
     assert set(before.values()) == {"first"}
+    # A lock that has to be made counts as a change of the host that had it made.
+    locked = scenario.play("condafleet.core.lock", "--extra-vars=together_which=second")
+    assert locked.returncode == 0, scenario.words(locked)
     code, report, said = provision(together_which="second")
     assert code == 1, said
     gate = report["gate"]["plan"]
