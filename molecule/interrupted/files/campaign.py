@@ -32,6 +32,8 @@ NAME = "victim"
 TIMED = ("conda-meta/history", ".condafleet.json", ".condafleet-built.json")
 # What was unpacked from an archive goes when that is fetched again: of these it stays, and is looked at.
 KEPT = ("packaging-", "python-")
+# The step of which the program alone is killed.
+ALONE = "link"
 FIRST = ("fetch", "uv", "verify", "clean up")
 
 
@@ -79,20 +81,29 @@ class Campaign:
             with open(os.path.join(leftover, "lib%d" % number, "file"), "w", encoding="utf-8"):
                 pass
 
-    def moments(self, recorded, kills):
-        """Endless moments: each step once, in a random order, then steps by chance."""
+    def moment(self, recorded, label, missed):
+        """A moment in a step: sooner each time that it was missed, since a step may have less to do than at first."""
+        programs = recorded["programs"].get(label, [])
+        if programs and (label == ALONE or self.random.random() < 0.6):
+            # While a program works.
+            delay = self.random.uniform(0.02, 1.2) / 4**missed
+            who = "program" if label == ALONE else self.random.choice(["step", "program"])
+            return label, self.random.choice(programs), delay, who
+        return label, self.random.randrange(max(1, recorded["counts"][label] >> 2 * missed)), 0.0, "step"
+
+    def go(self, recorded, kills):
+        """Kill in each step, in a random order, until that has been done, and then by chance."""
         labels = sorted(recorded["counts"])
-        self.random.shuffle(labels)
-        while True:
-            for label in labels:
-                programs = recorded["programs"].get(label, [])
-                if programs and self.random.random() < 0.6:
-                    # While a program works.
-                    delay, who = self.random.uniform(0.05, 1.2), self.random.choice(["step", "program"])
-                    yield label, self.random.choice(programs), delay, who
-                else:
-                    yield label, self.random.randrange(recorded["counts"][label]), 0.0, "step"
-            labels = [self.random.choice(labels) for _ in range(kills)]
+        missed = dict.fromkeys(labels, 0)
+        todo = self.random.sample(labels, len(labels))
+        done = 0
+        while (todo or done < kills) and len(self.rounds) < 2 * kills:
+            label = todo.pop(0) if todo else self.random.choice(labels)
+            if self.kill(*self.moment(recorded, label, missed[label])):
+                done += 1
+            elif label not in {one["step"] for one in self.rounds if one["killed"]}:
+                missed[label] += 1
+                todo.append(label)
 
     def kill(self, label, number, delay, who):
         if label in FIRST:
@@ -114,9 +125,10 @@ class Campaign:
         found = []
         # A program that outlives its step holds the lock; it must not for long.
         began = time.monotonic()
-        with node_lock(self.root, "campaign", 15):
+        with node_lock(self.root, "campaign", 120):
             pass
-        if time.monotonic() - began > 10:
+        # The kernel ends nobody who waits for the disk.
+        if time.monotonic() - began > 60:
             found.append("the lock was held %d s after the kill" % (time.monotonic() - began))
         for name in gen.list_names(self.root):
             path = os.path.join(self.root, "generations", name)
@@ -199,12 +211,7 @@ def main():
     shutil.rmtree(path, ignore_errors=True)
     with open("/var/tmp/recorded.json", encoding="utf-8") as stream:
         recorded = json.load(stream)
-    done = 0
-    for moment in campaign.moments(recorded, kills):
-        # A step may end before the moment comes, or have nothing to do this time.
-        done += campaign.kill(*moment)
-        if done >= kills or len(campaign.rounds) >= 2 * kills:
-            break
+    campaign.go(recorded, kills)
     again = campaign.finish(final)
     disturbed = {"fingerprint": fingerprint(path), "files": snapshot(path)} if again == generation else {}
     with contextlib.suppress(OSError):
