@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.module_utils import gate
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
 
 # What the roles register before the gate, in the order in which it happens.
 RESULTS = (
@@ -43,19 +43,13 @@ class ActionModule(ActionBase):
         )[1]
         missing = {}
         for host in args["fleet"]:
-            # As they are: what modules returned holds no templates, and looking for some costs 40 ms a host.
-            known = variables["hostvars"].raw_get(host)
-            plan = _mapping(known, args["plan"])
+            known = of_host(variables, host)
+            plan = mapping(known, args["plan"])
             if not gate.present(args["after"], plan, known.get(args["staged"]) is True):
-                missing[host] = gate.reasons(plan, [_mapping(known, name) for name in RESULTS])
+                missing[host] = gate.reasons(plan, [mapping(known, name) for name in RESULTS])
         decision = gate.decide(args["after"], args["fleet"], missing, args["may_fail"])
         if missing and decision["passed"]:
             # A task that is well says nothing by itself, and these nodes should be seen. The stop says it otherwise.
             for line in decision["text"].splitlines():
                 Display().display(line)
         return {**result, "changed": False, "gate": decision, "msg": decision["text"]}
-
-
-def _mapping(known: Any, name: str) -> dict[str, Any]:
-    value = known.get(name)
-    return dict(value) if isinstance(value, Mapping) else {}

@@ -25,6 +25,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import 
 from ansible_collections.condafleet.core.plugins.module_utils.spec_files import DEFAULT_PYTHON
 from ansible_collections.condafleet.core.plugins.plugin_utils.locking import one_at_a_time
 from ansible_collections.condafleet.core.plugins.plugin_utils.reading import folders_of, read_yaml
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
 from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import hosts_of
 
 # What of a declaration decides what its locks hold, beside its sources.
@@ -91,7 +92,7 @@ def declarations(task_vars: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]
     """(host, what it declares), of all hosts of the play whose role has checked it: one host for each that differs."""
     found: list[tuple[str, dict[str, Any]]] = []
     for name in task_vars.get("ansible_play_hosts_all") or []:
-        checked = task_vars["hostvars"].raw_get(name).get("__environments_checked") or {}
+        checked = mapping(of_host(task_vars, name), "__environments_checked")
         declared = checked.get("declared") or {}
         locks = {key: declared[key] for key in DECIDES if key in declared}
         locks["sources"] = "depot" if checked.get("depot") else "upstream"

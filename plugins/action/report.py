@@ -20,6 +20,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.report_hosts impor
 )
 from ansible_collections.condafleet.core.plugins.module_utils.results import build_report, report_summary
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import of_host
 
 
 class ActionModule(ActionBase):
@@ -66,8 +67,7 @@ class ActionModule(ActionBase):
         gate = decisions_of(variables)
         missing = missing_nodes(gate)
         for name in everyone:
-            # As they are: what was registered holds no templates, and looking for some costs 180 ms a host.
-            known = variables["hostvars"].raw_get(name)
+            known = of_host(variables, name)
             left = {key: known[key] for key in READ_BY_REPORT if key in known}
             status, message = host_status(left, name in alive, missing.get(name))
             done = name in alive and not self._task.check_mode

@@ -12,6 +12,7 @@ from ansible.utils.display import Display
 from ansible_collections.condafleet.core.plugins.module_utils import gate
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.generation_rollback import decide, steps
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
 
 
 class ActionModule(ActionBase):
@@ -33,8 +34,7 @@ class ActionModule(ActionBase):
                 "facts": {"type": "str", "required": True},
             }
         )[1]
-        # As they are: what a module returned holds no templates, and looking for some costs 180 ms a host.
-        told = {host: _mapping(variables["hostvars"].raw_get(host), args["facts"]) for host in args["fleet"]}
+        told = {host: mapping(of_host(variables, host), args["facts"]) for host in args["fleet"]}
         seen = {host: one["conda"] for host, one in told.items() if one.get("conda")}
         try:
             decision = decide(seen, args["environments"], args["to"])
@@ -56,8 +56,3 @@ class ActionModule(ActionBase):
 def _why(kept: Mapping[str, Mapping[str, str]]) -> str:
     said = sorted({"%s: %s" % item for some in kept.values() for item in some.items()})
     return "; ".join(said) or "no switch is noted on these nodes"
-
-
-def _mapping(known: Any, name: str) -> dict[str, Any]:
-    value = known.get(name)
-    return dict(value) if isinstance(value, Mapping) else {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -25,7 +24,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.installed_packages
 )
 from ansible_collections.condafleet.core.plugins.module_utils.observe_installation import user_name
 from ansible_collections.condafleet.core.plugins.module_utils.process_uses import uses
-from ansible_collections.condafleet.core.plugins.module_utils.processes import others_in
+from ansible_collections.condafleet.core.plugins.module_utils.processes import described, others_in
 from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared
 
 FOLDER = "adopted-envs"
@@ -130,7 +129,7 @@ def warnings(path: str, seconds: float = SECONDS, system_root: str = "/") -> Lis
 
 def who(pids: Sequence[int], proc: str = "/proc") -> str:
     """`1234 (alice: python), …`: the first of them, for a message. Without arguments, which may hold a secret."""
-    shown = [_described(pid, proc) for pid in pids[:SHOWN]]
+    shown = [described(pid, proc) for pid in pids[:SHOWN]]
     more = ["and %d more" % (len(pids) - SHOWN)] if len(pids) > SHOWN else []
     return ", ".join(shown + more)
 
@@ -223,16 +222,3 @@ def _remove_folder(prefix: str) -> None:
     for path in (folder(prefix), installations.folder(prefix)):
         with contextlib.suppress(OSError):
             os.rmdir(path)
-
-
-def _described(pid: int, proc: str) -> str:
-    place = os.path.join(proc, str(pid))
-    try:
-        user = pwd.getpwuid(os.stat(place).st_uid).pw_name
-    except (OSError, KeyError):
-        user = "?"
-    try:
-        program = (files.read_text(os.path.join(place, "comm")) or "").strip()
-    except OSError:
-        program = ""
-    return "%d (%s: %s)" % (pid, user, program or "?")

@@ -124,25 +124,6 @@ def remove_quietly(path: str) -> None:
         os.unlink(path)
 
 
-def tree_bytes(path: str) -> int:
-    """What a tree takes on disk, hard-linked content counted once."""
-    total = 0
-    seen = set()
-    for folder, _dummy, names in os.walk(path):
-        for name in names:
-            try:
-                status = os.lstat(os.path.join(folder, name))
-            except OSError:
-                continue
-            if status.st_nlink > 1:
-                key = (status.st_dev, status.st_ino)
-                if key in seen:
-                    continue
-                seen.add(key)
-            total += status.st_blocks * 512
-    return total
-
-
 def existing_parent(path: str) -> str:
     """The path itself or the nearest folder above it that exists."""
     current = os.path.abspath(path)

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.condafleet.core.plugins.module_utils.processes import was_called
+from ansible_collections.condafleet.core.plugins.module_utils.processes import described, was_called
 
 MODULES = (b"LOADEDMODULES=", b"_LMFILES_=")
 # What may stand in a name: after one of these, another path begins alike.
@@ -36,7 +35,7 @@ def uses(folders: Mapping[str, Sequence[str]], proc: str = "/proc") -> Dict[str,
         if int(entry) not in own:
             process = os.path.join(proc, entry)
             for folder, how in _uses(process, left):
-                found[folder] = "process %s %s" % (_described(entry, process), how)
+                found[folder] = "process %s %s" % (described(entry, proc), how)
     return found
 
 
@@ -117,13 +116,3 @@ def has_word(text: bytes, word: bytes) -> bool:
 
 def _inside(place: str, paths: Sequence[str]) -> bool:
     return any(place == path or place.startswith(path + "/") for path in paths)
-
-
-def _described(pid: str, process: str) -> str:
-    """`123 (alice: python)`; without arguments, which may hold a secret."""
-    try:
-        user = pwd.getpwuid(os.stat(process).st_uid).pw_name
-    except (OSError, KeyError):
-        user = "?"
-    program = _content(process, "comm").decode("utf-8", "replace").strip()
-    return "%s (%s: %s)" % (pid, user, program or "?")

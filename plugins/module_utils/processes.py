@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from typing import List, Sequence
+import pwd
+from typing import List, Sequence, Union
 
 
 def users_of(folder: str, apart: Sequence[str] = (), proc: str = "/proc") -> List[int]:
@@ -30,6 +31,21 @@ def others_in(folders: Sequence[str], apart: Sequence[str] = ()) -> List[int]:
 def listed(pids: Sequence[int]) -> str:
     """The first of them, for a message."""
     return ", ".join(str(pid) for pid in pids[:10])
+
+
+def described(pid: Union[int, str], proc: str = "/proc") -> str:
+    """`123 (alice: python)`; without arguments, which may hold a secret."""
+    process = os.path.join(proc, str(pid))
+    try:
+        user = pwd.getpwuid(os.stat(process).st_uid).pw_name
+    except (OSError, KeyError):
+        user = "?"
+    try:
+        with open(os.path.join(process, "comm"), "rb") as stream:
+            program = stream.read().decode("utf-8", "replace").strip()
+    except OSError:
+        program = ""
+    return "%s (%s: %s)" % (pid, user, program or "?")
 
 
 def _uses(process: str, folder: str, apart: Sequence[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -48,13 +47,6 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         files.write_atomic(str(tmp_path / "folder"), "x")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
-
-
-def test_tree_bytes_counts_hard_links_once(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(os.urandom(1 << 16))
-    once = files.tree_bytes(str(tmp_path))
-    os.link(tmp_path / "a", tmp_path / "b")
-    assert files.tree_bytes(str(tmp_path)) == once >= 1 << 16
 
 
 def test_read_json_has_a_default(tmp_path: Path) -> None:
