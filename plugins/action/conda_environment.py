@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.condafleet.core.plugins.module_utils.access import packed
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import needed
-from ansible_collections.condafleet.core.plugins.module_utils.lockfile import LockFileError, digest, parse
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import digest
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
-from ansible_collections.condafleet.core.plugins.plugin_utils.reading import read_yaml
+from ansible_collections.condafleet.core.plugins.plugin_utils.lock_files import read_pair
 from ansible_collections.condafleet.core.plugins.plugin_utils.secrets import hosts_of
 from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, unfinished
 
@@ -84,34 +80,15 @@ class ActionModule(FollowingAction):
 
 
 def read_lock(lock: dict[str, Any], variables: dict[str, Any], planned: str = "") -> dict[str, Any]:
-    """{packages, digest, variables} of a pair of lock files, which must still be what was `planned` with.
-
-    `variables` are the declaration's: a lock of condafleet's holds them already, one from elsewhere does not.
-    """
+    """{packages, digest, variables} of a pair of lock files, which must still be what was `planned` with."""
     try:
-        conda_lock = read_yaml(Path(lock["conda_lock"]).read_text(encoding="utf-8"))
-        pylock = tomllib.loads(Path(lock["pylock"]).read_text(encoding="utf-8")) if lock.get("pylock") else {}
-        parsed = parse(conda_lock, pylock)
-        parsed = replace(parsed, variables={**parsed.variables, **variables})
-    except OSError as error:
-        raise AnsibleActionFail(
-            "lock: %s can't be read: %s. Next: lock the environment first." % (error.filename, error.strerror)
-        ) from error
-    except (LockFileError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
-        raise AnsibleActionFail("lock: %s: %s" % (lock["conda_lock"], error)) from error
-    found = digest(parsed)
-    if planned and found != planned:
-        raise AnsibleActionFail(
-            "environments_locks_dir: %s is not what this run planned with (its digest is %s, not %s): another run, or "
-            "another host that declares environment %s otherwise, has written it since. Accepted: one declaration a "
-            "lock folder. Next: run again alone, or give such hosts other names of environments or another "
-            "environments_locks_dir. Nothing was switched."
-            % (lock["conda_lock"], found[:12], planned[:12], parsed.environment)
-        )
+        found = read_pair(lock, variables, planned)
+    except FleetError as error:
+        raise AnsibleActionFail(error.message) from error
     return {
-        "packages": [package.to_dict() for package in parsed.packages],
-        "digest": found,
-        "variables": dict(parsed.variables),
+        "packages": [package.to_dict() for package in found.packages],
+        "digest": digest(found),
+        "variables": dict(found.variables),
     }
 
 

@@ -20,7 +20,6 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.lock_conflicts import refuse_conflicts
-from ansible_collections.condafleet.core.plugins.module_utils.lock_needs import needs_of
 from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted, Wanting
 from ansible_collections.condafleet.core.plugins.module_utils.spec_files import DEFAULT_PYTHON
 from ansible_collections.condafleet.core.plugins.plugin_utils.locking import one_at_a_time
@@ -237,9 +236,7 @@ def outcome_of(
             "state": state,
             "why": why.get(want.conda_lock, []),
             "changes": lockwords.in_words(old.lock, solved) if solved else None,
-            "packages": None if open_ else [short(package) for package in new.lock.packages],
             "variables": None if open_ else dict(new.lock.variables),
-            "needs": None if open_ else needs_of(new.lock),
         }
         if state != "reused":
             diff.append(
@@ -253,13 +250,10 @@ def outcome_of(
     return {"locks": locks, "changed": bool(diff), "diff": diff}
 
 
-def short(package: lockfile.Package) -> dict[str, str]:
-    return {key: getattr(package, key) for key in ("manager", "name", "version", "build")}
-
-
 def listing(lock: lockfile.Lock | None) -> str:
     packages = lock.packages if lock else ()
-    return "".join(" ".join(filter(None, short(package).values())) + "\n" for package in packages)
+    parts = ((package.manager, package.name, package.version, package.build) for package in packages)
+    return "".join(" ".join(filter(None, one)) + "\n" for one in parts)
 
 
 def names_or_bool(value: Any) -> Any:

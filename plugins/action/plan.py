@@ -7,7 +7,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.plan import BLOCKED, CONVERGED, lines, plan
+from ansible_collections.condafleet.core.plugins.plugin_utils.lock_files import with_contents
 
 # What an interpreter that is missing, or too old for Ansible, makes a module call say.
 MISSING = ("not found", "No such file or directory", "Failed to find a Python interpreter", "no interpreter")
@@ -47,7 +49,14 @@ class ActionModule(ActionBase):
         if facts.get("unreachable") or facts.get("failed"):
             return {**result, **facts}
         parts = ("installation", "shells", "environments", "validation")
-        outcome = plan(facts["conda"], {key: args[key] for key in parts if args[key]})
+        desired = {key: args[key] for key in parts if args[key]}
+        if "environments" in desired:
+            locks = with_contents(desired["environments"]["locks"])
+            desired["environments"] = {**desired["environments"], "locks": locks}
+        try:
+            outcome = plan(facts["conda"], desired)
+        except FleetError as error:
+            return {"failed": True, "changed": False, "msg": error.message}
         before, after = lines(outcome)
         result.update(
             observed=summary_of(facts["conda"]),

@@ -76,8 +76,6 @@ def plan_environment(
     generations = [record for record in observed.get("generations") or [] if record["environment"] == name]
     current = next((record for record in generations if state and record["name"] == state["generation"]), None)
     damaged = sorted(record["name"] for record in generations if record.get("drifted"))
-    after = lock.get("packages")
-    packages = None if after is None else difference(plain["packages"] if plain else installed(current), after)
     ready = usable(generations, name, digest)
     if ready and current and ready["name"] == current["name"]:
         if not passed(ready["receipt"], entry.get("checks") or []):
@@ -85,6 +83,9 @@ def plan_environment(
             return _plan(target, SWITCH, "its checks have changed", ready["name"], digest, difference([], []))
         return _plan(target, NONE, "it is what was declared", ready["name"], digest, difference([], []))
     entries = (observed.get("history") or {}).get(name) or []
+    # Asked for no sooner: they may be read from files, and a node that is converged needs none.
+    after = lock.get("packages")
+    packages = None if after is None else difference(plain["packages"] if plain else installed(current), after)
     if ready:
         why = _why_adopt(plain) if plain else _why_switch(ready, state, current, digest, entries)
         return _plan(target, SWITCH, why, ready["name"], digest, packages, plain, damaged)

@@ -123,9 +123,9 @@ RETURN = r"""
 locks:
   description:
     - By environment and target, C(digest), C(conda_lock) and C(pylock) (paths on the controller, the
-      latter null where a pair that was brought has none), C(packages),
-      C(variables), and C(state), which is C(reused), C(made), or in check mode C(unlocked). What is unlocked has
-      no digest and no packages.
+      latter null where a pair that was brought has none), C(variables), and C(state), which is C(reused), C(made), or
+      in check mode C(unlocked). What is unlocked has no digest. The packages are in the files alone, since each host
+      has a copy of this.
     - C(why) says for what is solved (in check mode, would be) what calls for it, and C(changes) what comes of
       it, package by package; the latter is null where nothing was solved. What is solved again and comes out as
       it was is C(reused).
@@ -141,7 +141,5 @@ locks:
         state: made
         why: ["the spec changed: conda adds numpy=2, drops numpy=1"]
         changes: ["numpy 1.26.4 → 2.2.0 (conda)"]
-        packages:
-          - {manager: conda, name: python, version: 3.11.7, build: h834e235_0}
         variables: {}
 """

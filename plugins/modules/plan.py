@@ -45,9 +45,10 @@ options:
     type: dict
   environments:
     description:
-      - A dictionary with C(declared) (the list of environments), C(targets) and C(locks), and maybe C(target) (of the
-        whole node, instead of what is seen), C(modulefiles) (whether there shall be some) and C(modulepath) (their
-        folder).
+      - A dictionary with C(declared) (the list of environments), C(targets) and C(locks) (as
+        M(condafleet.core.lock) returned them; their files are read where a node is to change), and maybe C(target)
+        (of the whole node, instead of what is seen), C(modulefiles) (whether there shall be some) and C(modulepath)
+        (their folder).
       - C(verify) (V(quick) or V(full)) and C(verify_timeout) are M(condafleet.core.conda_facts)'s.
     type: dict
   validation:

@@ -182,11 +182,10 @@ def _handed(action: str, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _locks(locks: Mapping[str, Any]) -> dict[str, Any]:
-    """Return locks without their packages: those are in the files."""
-    left_out = ("packages", "variables", "needs")
+    """Return locks without their variables: those are in the files."""
     return {
         environment: {
-            target: {key: value for key, value in entry.items() if key not in left_out}
+            target: {key: value for key, value in entry.items() if key != "variables"}
             for target, entry in targets.items()
         }
         for environment, targets in locks.items()

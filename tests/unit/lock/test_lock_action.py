@@ -82,11 +82,12 @@ def test_locks_are_made_beside_the_inventory_and_then_reused(play, arguments, tm
     lock = hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]
     assert (lock["state"], hosts["one"]["result"]["changed"]) == ("made", True)
     assert lock["conda_lock"] == str(tmp_path / "play/inventory/locks/pytorch/linux-64-cpu.conda-lock.yml")
-    assert {"manager": "pip", "name": "torch", "version": "2.7.1+cpu", "build": ""} in lock["packages"]
     assert "+pip torch 2.7.1+cpu" in output
     assert "solving 2 conda specs" in output
     # run_once, yet every node has the fact that the plan reads
     assert hosts["one"]["fact"] == hosts["two"]["fact"] == hosts["one"]["result"]["locks"]
+    # each node has it, so it holds no list of packages
+    assert len(json.dumps(lock)) < 1000
 
     code, output, hosts = play(arguments)
     again = hosts["two"]["fact"]["pytorch"]["linux-64-cpu"]
@@ -98,7 +99,7 @@ def test_check_mode_writes_nothing_and_says_unlocked(play, arguments, tmp_path):
     code, output, hosts = play(arguments, "--check", "--diff")
     assert code == 0, output
     lock = hosts["one"]["result"]["locks"]["pytorch"]["linux-64-cpu"]
-    assert (lock["state"], lock["digest"], lock["packages"]) == ("unlocked", None, None)
+    assert (lock["state"], lock["digest"]) == ("unlocked", None)
     assert hosts["one"]["result"]["changed"] is True
     assert "unknown until locked" in output
     assert not (tmp_path / "play/inventory/locks").exists()
@@ -166,7 +167,7 @@ def test_a_preview_says_what_would_change_and_writes_nothing(play, arguments, ma
     assert code == 0, output
     for host in hosts.values():
         lock = host["result"]["locks"]["pytorch"]["linux-64-cpu"]
-        assert (lock["state"], lock["digest"], lock["packages"]) == ("unlocked", None, None)
+        assert (lock["state"], lock["digest"]) == ("unlocked", None)
         assert lock["why"] == ["the spec changed: conda adds tool"]
         assert lock["changes"] == ["tool 1.0 is new (conda)", "zlib 1.3.1 → 1.3.2 (conda)"]
         assert host["result"]["changed"] is True

@@ -62,15 +62,15 @@ def test_data_of_loops_is_taken_item_by_item() -> None:
     assert sorted(fold.data["a"]["validation"]["e"]) == ["keras", "torch"]
 
 
-def test_locks_come_without_their_packages() -> None:
-    entry = {"digest": "d", "state": "made", "packages": [{"name": "torch"}], "variables": {}}
+def test_locks_come_without_their_variables() -> None:
+    entry = {"digest": "d", "state": "made", "variables": {"A": "b"}}
     fold = folded(event("runner_on_ok", "a", "condafleet.core.lock", locks={"e": {"t": entry}}))
     assert fold.result(stats(ok={"a": 1}), NOW).locks == {"e": {"t": {"digest": "d", "state": "made"}}}
 
 
 def test_a_lock_that_one_host_had_solved_stays_so_though_the_next_found_it_done() -> None:
-    made = {"digest": "d", "state": "made", "why": ["there is none yet"], "changes": ["the first lock"], "needs": {}}
-    found = {"digest": "d", "state": "reused", "why": [], "changes": None, "needs": {}}
+    made = {"digest": "d", "state": "made", "why": ["there is none yet"], "changes": ["the first"], "variables": {}}
+    found = {"digest": "d", "state": "reused", "why": [], "changes": None, "variables": {}}
     fold = folded(
         event("runner_on_ok", "a", "condafleet.core.lock", locks={"e": {"t": found}, "mine": {"t": found}}),
         event("runner_on_ok", "b", "condafleet.core.lock", locks={"e": {"t": made}}),
@@ -81,7 +81,7 @@ def test_a_lock_that_one_host_had_solved_stays_so_though_the_next_found_it_done(
         "e": {"t": "made", "u": "reused"},
         "mine": {"t": "reused"},
     }
-    assert locks["e"]["t"] == {key: value for key, value in made.items() if key != "needs"}
+    assert locks["e"]["t"] == {key: value for key, value in made.items() if key != "variables"}
 
 
 def test_what_was_refused_before_anything_was_touched() -> None:
