@@ -71,7 +71,9 @@ options:
     description: The conda python for specs that name none, such as a requirements.txt. V(>=3.10,<3.14) unless set.
     type: str
   update:
-    description: Solve again though nothing changed, either everything (V(true)) or the environments in a list of names.
+    description:
+      - Solve again though nothing changed, either everything (V(true)) or the environments in a list of names. A text
+        with commas between the names, as C(-e) gives it, is taken too.
     type: raw
     default: false
   upgrade:
@@ -82,7 +84,9 @@ options:
     elements: str
     default: []
   only:
-    description: C({environments, targets}), lists of names. Everything else is left out, unless both are empty.
+    description:
+      - C({environments, targets}), each a list of names, or a text with commas between them, as C(-e) gives it, such as
+        V(pytorch,jax). Everything else is left out, unless both are empty. A name that nothing declares is refused.
     type: dict
     default: {}
   preview:
@@ -90,7 +94,10 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds that all solving together may take.
+    description:
+      - Seconds that all solving together may take.
+      - One run at a time locks in O(locks_dir), be it Ansible's or a Python program's. Another one is waited for as
+        many seconds at most, before the solving begins and beside its limit; then the error names whose run it is.
     type: int
     default: 3600
 attributes:

@@ -1,6 +1,7 @@
 """Locks for a whole declaration: reused where nothing changed, made where they are missing or stale."""
 
 import tomllib
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from ansible_collections.condafleet.core.plugins.module_utils import lockdir, lockfile, locksolves
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import check_hosts
+from ansible_collections.condafleet.core.plugins.module_utils.lock_folder import folder_held
 from ansible_collections.condafleet.core.plugins.module_utils.lockwanted import Wanted
 from condafleet.errors import LockError
 from condafleet.lock.child import run_child
@@ -51,15 +53,18 @@ def lock_all(
     `update` solves again what it names, or everything; `upgrade` names packages to move, all others stay.
     Relative specs are looked for in `spec_folders`, in order. `auth` is {HOST: {username, password}} or
     {HOST: {token}}, for private channels and indexes; it reaches no lock.
-    `packages` is the difference to the lock that was there before. Raises LockError; then nothing was written.
+    `packages` is the difference to the lock that was there before. Another run, by Ansible or not, that makes locks in
+    the same folder is waited for, for `timeout` seconds too. Raises LockError; then nothing was written.
     """
     depot = depot if depot and depot.get("url") else None
-    try:
-        locksolves.check_asked(environments, (), (), update)
-        surveyed = lockdir.survey(
+    folder = str(Path(locks_dir).absolute())
+    say = progress or (lambda line: None)
+
+    def survey() -> list[tuple[Wanted, lockdir.Found]]:
+        found: list[tuple[Wanted, lockdir.Found]] = lockdir.survey(
             environments,
             targets,
-            str(Path(locks_dir).absolute()),
+            folder,
             read_yaml=read_yaml,
             read_toml=tomllib.loads,
             channels=channels,
@@ -69,18 +74,30 @@ def lock_all(
             indexes=indexes,
             python=python,
         )
-        sought = locksolves.check_upgrade(surveyed, upgrade, str(locks_dir))
-        solves = locksolves.to_make(surveyed, update, upgrade)
-        if solves and not check:
-            request = {**locksolves.request(solves, depot, timeout, sought=sought), "auth": check_hosts(auth)}
-            run_child(request, timeout=timeout, progress=progress)
-        made = set() if check else {solve.want.conda_lock for solve in solves}
-        return [_state(want, found, want.conda_lock in made) for want, found in surveyed]
+        return found
+
+    try:
+        locksolves.check_asked(environments, (), (), update)
+        surveyed = survey()
+        locksolves.check_upgrade(surveyed, upgrade, folder)
+        if check or not locksolves.to_make(surveyed, update, upgrade):
+            return [_state(want, found, made=False) for want, found in surveyed]
+        hosts = check_hosts(auth)
+        with folder_held(folder, uuid.uuid4().hex, timeout, say):
+            # Whoever was waited for may have made them.
+            surveyed = survey()
+            sought = locksolves.check_upgrade(surveyed, upgrade, folder)
+            solves = locksolves.to_make(surveyed, update, upgrade)
+            if solves:
+                request = {**locksolves.request(solves, depot, timeout, sought=sought), "auth": hosts}
+                run_child(request, timeout=timeout, progress=progress)
+            made = {solve.want.conda_lock for solve in solves}
+            return [_state(want, found, made=want.conda_lock in made) for want, found in surveyed]
     except FleetError as error:
         raise LockError(error.message) from error
 
 
-def _state(want: Wanted, before: lockdir.Found, made: bool) -> LockState:
+def _state(want: Wanted, before: lockdir.Found, *, made: bool) -> LockState:
     after = lockdir.look(want, read_yaml=read_yaml, read_toml=tomllib.loads) if made else before
     old = before.lock.packages if before.lock else ()
     new = after.lock.packages if after.lock else ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.plugin_utils.locking import NAME, one_at_a_time
+from ansible_collections.condafleet.core.plugins.module_utils.lock_folder import NAME
+from ansible_collections.condafleet.core.plugins.plugin_utils.locking import one_at_a_time
+from condafleet.errors import LockError
+from condafleet.lock import lock_all
 
 HOLD = """
 import sys
@@ -85,3 +90,59 @@ def test_the_forks_of_a_run_share_what_is_solved_and_a_preview_leaves_the_folder
             assert done == expected
             assert not (tmp_path / "locks").exists()
             done["a"] = 1
+
+
+def test_a_python_program_waits_for_an_ansible_run_with_the_same_limit_and_words(
+    tmp_path: Path, other: Any, made: Any, declared: Any, targets: Any
+) -> None:
+    process, said = other("theirs"), []
+    with pytest.raises(
+        LockError, match=rf"environments_timeout: .* within 1 s: .*process {process.pid}, .*Nothing was written"
+    ):
+        lock_all([declared], targets, tmp_path / "locks", depot=made.write(), timeout=1, progress=said.append)
+    (line,) = said
+    assert f"waiting for the run of {holder(tmp_path)['user']}" in line and "for 1 s at most" in line
+    assert [path.name for path in (tmp_path / "locks").iterdir()] == [NAME]
+    # What asks and writes nothing need not wait.
+    (state,) = lock_all([declared], targets, tmp_path / "locks", depot=made.write(), timeout=1, check=True)
+    assert state.state == "missing"
+
+
+def test_what_another_run_has_made_meanwhile_is_not_solved_once_more(
+    tmp_path: Path, other: Any, made: Any, declared: Any, targets: Any
+) -> None:
+    depot = made.write()
+    lock_all([declared], targets, tmp_path / "theirs", depot=depot)
+    process, said = other("theirs"), []
+
+    def progress(line: str) -> None:
+        said.append(line)
+        shutil.copytree(tmp_path / "theirs" / "pytorch", tmp_path / "locks" / "pytorch")
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+    (state,) = lock_all([declared], targets, tmp_path / "locks", depot=depot, timeout=20, progress=progress)
+    assert (state.state, len(said)) == ("reused", 1)
+
+
+def test_a_python_program_keeps_others_out_as_long_as_it_solves(
+    tmp_path: Path, made: Any, declared: Any, targets: Any
+) -> None:
+    seen = []
+
+    def progress(line: str) -> None:
+        with (
+            pytest.raises(FleetError, match=f"it is being locked by .*process {os.getpid()}, "),
+            one_at_a_time(str(tmp_path / "locks"), "theirs", writes=True, limit=0, say=print),
+        ):
+            raise AssertionError
+        seen.append(line)
+
+    lock_all([declared], targets, tmp_path / "locks", depot=made.write(), progress=progress)
+    assert any("3 conda packages" in line for line in seen)
+    assert [path.name for path in (tmp_path / "locks").iterdir()] == ["pytorch"]
+
+
+def holder(tmp_path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tmp_path / "locks" / NAME).read_text())
+    return found
