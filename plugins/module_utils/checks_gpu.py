@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What NVML, nvidia-smi and the kernel's log told of the GPUs, held against the limits: findings. Pure.
+
+`probe` is what gpu_probe.py returns, `asked` what check_limits.py wants of this node. A field that a GPU does not
+support is SKIP, one that could not be read is ERROR: neither is a PASS.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils import findings, kernel_log
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
+from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import NOT_SUPPORTED
+
+Finding = Dict[str, Any]
+Judge = Callable[[Mapping[str, Any], Asked, str], Finding]
+
+# Why clocks are held down, of NVML's bit mask: those that a sound, cooled and fed GPU does not show.
+BAD_REASONS = {
+    8: "hardware slowdown (heat, power or brake)",
+    32: "software slowdown for heat",
+    64: "hardware slowdown for heat",
+    128: "hardware power brake (the power supply asks for it)",
+}
+RECOVERY = {
+    1: "a reset of the GPU",
+    2: "a reboot of the node",
+    3: "an end of peer-to-peer traffic (drain), then to be asked again",
+    4: "a drain, and then a reset of the GPU",
+    5: "a recovery of the IMEX domain",
+    6: "a reset of the bus",
+    7: "a reboot of the system",
+}
+# Performance states in which the PCIe link runs at its full generation; idle GPUs let it fall to save power.
+AWAKE = (0, 1, 2)
+
+
+def gpu_findings(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[Finding]:
+    """Findings of all GPUs, each by its UUID, and of the node (count, model, driver, CUDA)."""
+    found = _of_the_node(probe, asked)
+    for gpu in probe["gpus"]:
+        subject = str(gpu.get("uuid") or "GPU %d" % gpu["index"])
+        for name, judge in JUDGES.items():
+            if name in asked:
+                found.append(judge(gpu, asked[name], subject))
+    return found
+
+
+def could_not_ask(asked: Mapping[str, Asked], reason: str) -> List[Finding]:
+    """All that NVML would have told, where it could not be asked: ERROR, with the reason."""
+    step = "run nvidia-smi on the node by hand; if it hangs too, drain the node and reboot it"
+    names = [*NODE_CHECKS, *JUDGES]
+    return [findings.unknown(asked[name].check, "node", reason, step) for name in names if name in asked]
+
+
+def no_gpus(asked: Mapping[str, Asked]) -> List[Finding]:
+    """A node without NVIDIA driver or GPU: nothing to look at, unless GPUs are what was declared for it."""
+    found = []
+    for name, one in asked.items():
+        if not name.startswith("gpu."):
+            continue
+        if name == "gpu.count" and one.limit and one.limit.complaint(0, "GPUs"):
+            why = str(one.limit.complaint(0, "GPUs"))
+            found.append(findings.failed(one.check, "node", 0, why, MISSING_STEP, one.limit))
+        else:
+            found.append(findings.skipped(one.check, "node", "there is no NVIDIA driver here", "nothing, if so meant"))
+    return found
+
+
+def xid_findings(
+    gpus: List[Mapping[str, Any]], xids: List[Mapping[str, Any]], window: float, one: Asked, source: str
+) -> List[Finding]:
+    """A finding for each GPU. `xids` are kernel_log.xids of the window; those of no known GPU (fallen off the bus,
+    and so no more seen) are the node's."""
+    found = []
+    hours = "%.3g h" % (window / 3600.0)
+    left = list(xids)
+    for gpu in gpus:
+        own = [entry for entry in left if kernel_log.same_bus(str(entry["bus_id"]), str(gpu.get("bus_id")))]
+        left = [entry for entry in left if entry not in own]
+        found.append(_xid(str(gpu.get("uuid") or "GPU %d" % gpu["index"]), own, one, hours, source))
+    if left:
+        found.append(_xid("node", left, one, hours, source))
+    return found
+
+
+def _xid(subject: str, own: List[Mapping[str, Any]], one: Asked, hours: str, source: str) -> Finding:
+    bad = [entry for entry in own if entry["meaning"]]
+    lines = ["%.0f min ago: %s" % (entry["age"] / 60.0, entry["text"]) for entry in own]
+    if not bad:
+        said = lines or ["no Xid within %s (%s)" % (hours, source)]
+        return findings.passed(one.check, subject, sorted({entry["xid"] for entry in own}), one.limit, evidence=said)
+    numbers = sorted({entry["xid"] for entry in bad})
+    words = ", ".join("%d (%s)" % (number, kernel_log.CONDEMNING[number]) for number in numbers)
+    return findings.failed(
+        one.check,
+        subject,
+        numbers,
+        "Xid %s within %s" % (words, hours),
+        "drain the node, and do what NVIDIA's Xid catalog says of these numbers",
+        one.limit,
+        evidence=lines,
+    )
+
+
+MISSING_STEP = "look for a GPU that fell off the bus (dmesg, lspci), reseat or replace it"
+
+
+def _of_the_node(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[Finding]:
+    gpus = probe["gpus"]
+    models = sorted({str(gpu.get("name")) for gpu in gpus})
+    values = {
+        "gpu.count": (len(gpus), MISSING_STEP),
+        "gpu.model": (" and ".join(models) or "none", "put the node into the group of its own kind"),
+        "gpu.driver": (probe.get("driver"), "install the driver that the other nodes have"),
+        "gpu.cuda": (probe.get("cuda"), "install the driver that the other nodes have"),
+    }
+    found = []
+    for name, (value, step) in values.items():
+        if name not in asked:
+            continue
+        one = asked[name]
+        evidence = ["%s %s" % (gpu.get("bus_id"), gpu.get("uuid")) for gpu in gpus] if name == "gpu.count" else []
+        found.append(findings.judged(one.check, "node", value, one.limit, step, evidence=evidence))
+    return found
+
+
+def _missing(gpu: Mapping[str, Any], field: str, one: Asked, subject: str) -> Optional[Finding]:
+    """What to say of a field that is null: not supported is SKIP, all else ERROR. None where the field is there."""
+    if gpu.get(field) is not None:
+        return None
+    why = str((gpu.get("errors") or {}).get(field) or "NVML did not say")
+    if NOT_SUPPORTED in why:
+        return findings.skipped(one.check, subject, "this GPU or its driver does not support it", "nothing")
+    return findings.unknown(one.check, subject, why, "run nvidia-smi -q on the node")
+
+
+def _recovery(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    missing = _missing(gpu, "recovery", one, subject)
+    if missing:
+        return missing
+    value = gpu["recovery"]
+    if value == 0:
+        return findings.passed(one.check, subject, value, one.limit)
+    action = RECOVERY.get(value, "something unknown (%s)" % value)
+    return findings.failed(
+        one.check, subject, value, "the driver asks for %s" % action, "drain the node, then see to %s" % action
+    )
+
+
+def _ecc(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    if gpu.get("ecc") is False:
+        return findings.failed(
+            one.check, subject, None, "ECC is off", "nvidia-smi -e 1 and a reboot, or switch this check off", one.limit
+        )
+    return _missing(gpu, "ecc_uncorrected", one, subject) or findings.judged(
+        one.check, subject, gpu["ecc_uncorrected"], one.limit, "drain the node, reset the GPU, and watch it"
+    )
+
+
+def _remaps(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    rows = gpu.get("remaps")
+    if rows is None and gpu.get("retired_pending") is not None:
+        step = "drain the node and reset the GPU, so that the pages are retired"
+        return findings.judged(one.check, subject, int(gpu["retired_pending"]), one.limit, step)
+    missing = _missing(gpu, "remaps", one, subject)
+    if missing:
+        return missing
+    evidence = ["remapped: %d correctable, %d uncorrectable" % (rows["correctable"], rows["uncorrectable"])]
+    if rows["failure"]:
+        return findings.failed(
+            one.check, subject, rows["failure"], "a row could not be remapped", "have the GPU replaced", one.limit,
+            evidence=evidence,
+        )  # fmt: skip
+    step = "drain the node and reset the GPU, so that the row is remapped"
+    return findings.judged(one.check, subject, rows["pending"], one.limit, step, evidence=evidence)
+
+
+def _nvlink(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    links = gpu.get("nvlinks") or []
+    if not links:
+        return findings.skipped(one.check, subject, "it has no NVLink", "nothing")
+    down = [link["link"] for link in links if not link["active"]]
+    errors = {link["link"]: {k: v for k, v in link["errors"].items() if v} for link in links}
+    errors = {link: counts for link, counts in errors.items() if counts}
+    value = "%d of %d links" % (len(links) - len(down), len(links))
+    step = "reseat or replace the GPU or its NVLink bridge; on NVSwitch systems look at nv-fabricmanager"
+    if down:
+        said = "link %s down" % ", ".join(str(link) for link in down)
+        return findings.failed(one.check, subject, value, said, step)
+    if errors:
+        said = "; ".join(
+            "link %d: %s" % (link, ", ".join("%s %d" % item for item in sorted(counts.items())))
+            for link, counts in sorted(errors.items())
+        )
+        return findings.failed(one.check, subject, value, "errors were counted: %s" % said, step)
+    return findings.passed(one.check, subject, value, one.limit)
+
+
+def _pcie(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    missing = _missing(gpu, "pcie", one, subject)
+    if missing:
+        return missing
+    link = gpu["pcie"]
+    value = "x%d gen%d" % (link["width"], link["generation_most"])
+    awake = gpu.get("pstate") in AWAKE
+    evidence = [
+        "now x%d gen%d, at most x%d gen%d, P%s, %d replays"
+        % (
+            link["width"],
+            link["generation"],
+            link["width_most"],
+            link["generation_most"],
+            gpu.get("pstate"),
+            link["replays"],
+        )
+    ]
+    step = "reseat the GPU or its riser, and look at the slot's settings in the firmware"
+    said = one.limit.complaint(value, "") if one.limit else None
+    if link["width"] < link["width_most"]:
+        said = "the link is x%d, and could be x%d" % (link["width"], link["width_most"])
+    elif awake and link["generation"] < link["generation_most"]:
+        said = "the link is generation %d under load, and could be %d" % (link["generation"], link["generation_most"])
+    if said:
+        return findings.failed(one.check, subject, value, said, step, one.limit, evidence=evidence)
+    if not awake:
+        evidence.append("idle: its generation was not judged (speed.h2d shows it)")
+    return findings.passed(one.check, subject, value, one.limit, evidence=evidence)
+
+
+def _throttle(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    missing = _missing(gpu, "reasons", one, subject)
+    if missing:
+        return missing
+    bad = [text for bit, text in sorted(BAD_REASONS.items()) if gpu["reasons"] & bit]
+    evidence = ["reasons 0x%x, %s MHz of %s" % (gpu["reasons"], gpu.get("clock"), gpu.get("clock_most"))]
+    if bad:
+        step = "look at cooling, power cables and the power supply of this node"
+        return findings.failed(one.check, subject, gpu["reasons"], "; ".join(bad), step, one.limit, evidence=evidence)
+    return findings.passed(one.check, subject, gpu["reasons"], one.limit, evidence=evidence)
+
+
+def _persistence(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    return _missing(gpu, "persistence", one, subject) or findings.judged(
+        one.check,
+        subject,
+        "on" if gpu["persistence"] else "off",
+        one.limit,
+        "enable nvidia-persistenced, or nvidia-smi -pm 1",
+    )
+
+
+def _temperature(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    for field in ("temperature", "slowdown"):
+        missing = _missing(gpu, field, one, subject)
+        if missing:
+            return missing
+    evidence = ["%s °C, slows down at %s °C" % (gpu["temperature"], gpu["slowdown"])]
+    step = "look at fans, filters and the room's temperature"
+    return findings.judged(one.check, subject, gpu["slowdown"] - gpu["temperature"], one.limit, step, evidence=evidence)
+
+
+def _power(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    missing = _missing(gpu, "power_limit", one, subject)
+    if missing:
+        return missing
+    limit, default = gpu["power_limit"], gpu.get("power_default")
+    evidence = ["limit %s W, by default %s W, now %s W" % (limit, default, gpu.get("power"))]
+    said = one.limit.complaint(limit, one.check.unit) if one.limit else None
+    if not one.limit and default is not None and limit < default:
+        said = "the power limit is %g W, the default is %g W" % (limit, default)
+    if said:
+        step = "nvidia-smi -pl %g, or say so in validation_checks if it is meant" % (default or limit)
+        return findings.failed(one.check, subject, limit, said, step, one.limit, evidence=evidence)
+    return findings.passed(one.check, subject, limit, one.limit, evidence=evidence)
+
+
+def _plain(field: str, step: str) -> Judge:
+    def judge(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+        return _missing(gpu, field, one, subject) or findings.judged(one.check, subject, gpu[field], one.limit, step)
+
+    return judge
+
+
+JUDGES: Dict[str, Judge] = {
+    "gpu.recovery": _recovery,
+    "gpu.ecc": _ecc,
+    "gpu.remaps": _remaps,
+    "gpu.nvlink": _nvlink,
+    "gpu.pcie": _pcie,
+    "gpu.clocks": _plain("clock_most", "nvidia-smi -rgc, or say so in validation_checks if it is meant"),
+    "gpu.throttle": _throttle,
+    "gpu.persistence": _persistence,
+    "gpu.mig": _plain("mig", "nvidia-smi -mig 0 or 1, or say so in validation_checks if it is meant"),
+    "gpu.temperature": _temperature,
+    "gpu.power": _power,
+}
+NODE_CHECKS = ("gpu.count", "gpu.model", "gpu.driver", "gpu.cuda")

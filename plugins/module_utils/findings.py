@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a check came to on a subject: one finding, the same keys for all. Pure.
+
+`{check, version, level, scope, subject, verdict, value, unit, limit, evidence, reason, next_step, seconds}`:
+`subject` is what was looked at (`node`, a GPU's UUID, `ENV/FRAMEWORK`, names of nodes with `+` between), `limit` is
+`{least|most|equal: value, source: text}` or null, `evidence` are lines that show the value, `reason` and `next_step`
+are null for PASS.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import Check
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit
+
+PASS, FAIL, ERROR, SKIP = "PASS", "FAIL", "ERROR", "SKIP"
+# From good to bad: what could not be told is no PASS, and a fault that was seen is worse.
+ORDER = (PASS, SKIP, ERROR, FAIL)
+EVIDENCE_LINES, EVIDENCE_WIDTH = 12, 300
+
+
+def passed(check: Check, subject: str, value: Any, limit: Optional[Limit] = None, **more: Any) -> Dict[str, Any]:
+    return _finding(check, subject, PASS, value=value, limit=limit, **more)
+
+
+def failed(
+    check: Check, subject: str, value: Any, reason: str, next_step: str, limit: Optional[Limit] = None, **more: Any
+) -> Dict[str, Any]:
+    return _finding(check, subject, FAIL, value=value, limit=limit, reason=reason, next_step=next_step, **more)
+
+
+def unknown(check: Check, subject: str, reason: str, next_step: str, **more: Any) -> Dict[str, Any]:
+    """It could not be told: a tool that is missing or hung, a log that can't be read. Never a PASS."""
+    return _finding(check, subject, ERROR, reason=reason, next_step=next_step, **more)
+
+
+def skipped(check: Check, subject: str, reason: str, next_step: str, **more: Any) -> Dict[str, Any]:
+    """It does not apply, or nobody may look now (a job uses the GPU)."""
+    return _finding(check, subject, SKIP, reason=reason, next_step=next_step, **more)
+
+
+def judged(
+    check: Check, subject: str, value: float, limit: Optional[Limit], next_step: str, **more: Any
+) -> Dict[str, Any]:
+    """PASS or FAIL of a value against its limit; without a limit it is on record, for the fleet to judge."""
+    complaint = limit.complaint(value, check.unit) if limit else None
+    if complaint:
+        return failed(check, subject, value, complaint, next_step, limit, **more)
+    return passed(check, subject, value, limit, **more)
+
+
+def worst(verdicts: Iterable[str]) -> Optional[str]:
+    """The worst of them, None for none."""
+    return max(verdicts, key=ORDER.index, default=None)
+
+
+def summary(findings: Sequence[Mapping[str, Any]]) -> Dict[str, int]:
+    """How many of each verdict."""
+    return {verdict: sum(1 for one in findings if one["verdict"] == verdict) for verdict in ORDER}
+
+
+def sentence(finding: Mapping[str, Any]) -> str:
+    """One line for whoever has to act: what, on what, why, and what next."""
+    where = "" if finding["subject"] == "node" else " (%s)" % finding["subject"]
+    text = "%s %s%s" % (finding["verdict"], finding["check"], where)
+    if finding["reason"]:
+        text += ": %s" % str(finding["reason"]).rstrip(".")
+    return "%s. Next: %s." % (text, str(finding["next_step"]).rstrip(".")) if finding["next_step"] else text
+
+
+def _finding(
+    check: Check,
+    subject: str,
+    verdict: str,
+    value: Any = None,
+    limit: Optional[Limit] = None,
+    evidence: Sequence[str] = (),
+    reason: Optional[str] = None,
+    next_step: Optional[str] = None,
+    seconds: Optional[float] = None,
+) -> Dict[str, Any]:
+    return {
+        "check": check.name,
+        "version": check.version,
+        "level": check.level,
+        "scope": check.scope,
+        "subject": subject,
+        "verdict": verdict,
+        "value": value,
+        "unit": check.unit,
+        "limit": limit.to_dict() if limit else None,
+        "evidence": [str(line)[:EVIDENCE_WIDTH] for line in list(evidence)[:EVIDENCE_LINES]],
+        "reason": reason,
+        "next_step": next_step,
+        "seconds": None if seconds is None else round(seconds, 3),
+    }
