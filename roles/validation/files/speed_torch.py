@@ -4,7 +4,8 @@
 Started by the environment's own python as `python speed_torch.py JOB.json`.
 JOB.json: {checks: {NAME: seconds that it may take}, threads, seed, outcome: path, progress: path}.
 Writes {device: {kind, name}, versions, figures: {NAME: {SUBJECT: figure}}} where SUBJECT is a GPU's UUID, or `node` on
-CPUs, and a figure is {value, evidence: [text]}, or {skip: why}, {wrong: what was computed wrong} or {error: why}. Units: TFLOP/s for matrix products, GB/s (10^9) for copies, images/s.
+CPUs, and a figure is {value, evidence: [text]}, or {skip: why}, {wrong: what was computed wrong} or {error: why}.
+Units: TFLOP/s for matrix products, GB/s (10^9) for copies, images/s.
 
 A figure is the median of several timings, each long enough for the clock. The result of a timed matrix product is
 compared with the same product in float64 before it counts: a fast wrong answer is an error, not a speed.

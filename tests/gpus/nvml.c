@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A stand-in for libnvidia-ml.so.1, so that nvidia-ml-py itself can be run where there is no GPU.
+ * It answers what the file /etc/condafleet-gpus (or $CONDAFLEET_GPUS) says, line by line `FIELD=VALUE` for all GPUs or
+ * `INDEX.FIELD=VALUE` for one; what is not in the file is not supported, as with a GPU that lacks it. Everything it says
+ * is synthetic. `hang=1` makes it sleep in nvmlInit, as a sick driver does. Signatures: NVIDIA's NVML API reference.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef int nvmlReturn_t;
+typedef struct { int index; } device;
+typedef device *nvmlDevice_t;
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+
+static device devices[64];
+
+static const char *path(void) {
+    const char *named = getenv("CONDAFLEET_GPUS");
+    return named ? named : "/etc/condafleet-gpus";
+}
+
+/* The text of a field: that of this GPU, else that of all. 0 where there is none. */
+static int text(int index, const char *field, char *out, size_t size) {
+    FILE *file = fopen(path(), "r");
+    char line[512], own[160];
+    int found = 0;
+    if (!file)
+        return 0;
+    snprintf(own, sizeof own, "%d.%s", index, field);
+    while (fgets(line, sizeof line, file)) {
+        char *equals = strchr(line, '=');
+        if (!equals || line[0] == '#')
+            continue;
+        *equals = 0;
+        equals[strcspn(equals + 1, "\n") + 1] = 0;
+        int mine = index >= 0 && !strcmp(line, own);
+        if (mine || (!strcmp(line, field) && found < 2)) {
+            snprintf(out, size, "%s", equals + 1);
+            found = mine ? 2 : 1;
+        }
+    }
+    fclose(file);
+    return found;
+}
+
+static int number(int index, const char *field, long long *out) {
+    char value[256];
+    if (!text(index, field, value, sizeof value))
+        return 0;
+    *out = strtoll(value, NULL, 0);
+    return 1;
+}
+
+static nvmlReturn_t as_uint(nvmlDevice_t one, const char *field, unsigned int *out) {
+    long long value;
+    if (number(one->index, "lost", &value) && value)
+        return GPU_IS_LOST;
+    if (!number(one->index, field, &value))
+        return NOT_SUPPORTED;
+    *out = (unsigned int)value;
+    return SUCCESS;
+}
+
+static nvmlReturn_t as_text(nvmlDevice_t one, const char *field, char *out, unsigned int size) {
+    long long lost;
+    if (number(one->index, "lost", &lost) && lost)
+        return GPU_IS_LOST;
+    return text(one->index, field, out, size) ? SUCCESS : NOT_SUPPORTED;
+}
+
+nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
+    long long hang;
+    (void)flags;
+    while (number(-1, "hang", &hang) && hang)
+        sleep(1);
+    return access(path(), R_OK) ? 9 /* NVML_ERROR_DRIVER_NOT_LOADED */ : SUCCESS;
+}
+nvmlReturn_t nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+nvmlReturn_t nvmlShutdown(void) { return SUCCESS; }
+
+const char *nvmlErrorString(nvmlReturn_t code) {
+    switch (code) {
+    case SUCCESS: return "Success";
+    case NOT_SUPPORTED: return "Not Supported";
+    case INVALID_ARGUMENT: return "Invalid Argument";
+    case INSUFFICIENT_SIZE: return "Insufficient Size";
+    case GPU_IS_LOST: return "GPU is lost";
+    case 9: return "Driver Not Loaded";
+    default: return "Unknown Error";
+    }
+}
+
+nvmlReturn_t nvmlSystemGetDriverVersion(char *out, unsigned int size) {
+    return text(-1, "driver", out, size) ? SUCCESS : NOT_SUPPORTED;
+}
+nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *out) {
+    long long value;
+    if (!number(-1, "cuda", &value))
+        return NOT_SUPPORTED;
+    *out = (int)value;
+    return SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *out) {
+    long long value = 0;
+    number(-1, "count", &value);
+    *out = (unsigned int)value;
+    return SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *out) {
+    if (index >= 64)
+        return INVALID_ARGUMENT;
+    devices[index].index = (int)index;
+    *out = &devices[index];
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t one, char *out, unsigned int size) { return as_text(one, "uuid", out, size); }
+nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t one, char *out, unsigned int size) { return as_text(one, "name", out, size); }
+nvmlReturn_t nvmlDeviceGetSerial(nvmlDevice_t one, char *out, unsigned int size) { return as_text(one, "serial", out, size); }
+nvmlReturn_t nvmlDeviceGetVbiosVersion(nvmlDevice_t one, char *out, unsigned int size) { return as_text(one, "vbios", out, size); }
+
+typedef struct {
+    char busIdLegacy[16];
+    unsigned int domain, bus, device, pciDeviceId, pciSubSystemId;
+    char busId[32];
+} pci_info;
+nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t one, pci_info *out) {
+    memset(out, 0, sizeof *out);
+    return as_text(one, "bus_id", out->busId, sizeof out->busId);
+}
+
+nvmlReturn_t nvmlDeviceGetEccMode(nvmlDevice_t one, unsigned int *now, unsigned int *then) {
+    nvmlReturn_t code = as_uint(one, "ecc", now);
+    *then = *now;
+    return code;
+}
+nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t one, int kind, int counter, unsigned long long *out) {
+    unsigned int value = 0;
+    nvmlReturn_t code = as_uint(one, kind == 1 && counter == 0 ? "ecc_uncorrected" : "ecc_other", &value);
+    *out = value;
+    return code;
+}
+nvmlReturn_t nvmlDeviceGetRemappedRows(nvmlDevice_t one, unsigned int *a, unsigned int *b, unsigned int *c, unsigned int *d) {
+    nvmlReturn_t code = as_uint(one, "remaps_correctable", a);
+    if (code == SUCCESS) code = as_uint(one, "remaps_uncorrectable", b);
+    if (code == SUCCESS) code = as_uint(one, "remaps_pending", c);
+    if (code == SUCCESS) code = as_uint(one, "remaps_failure", d);
+    return code;
+}
+
+#define UINT(function, field) \
+    nvmlReturn_t function(nvmlDevice_t one, unsigned int *out) { return as_uint(one, field, out); }
+#define UINT_OF(function, field) \
+    nvmlReturn_t function(nvmlDevice_t one, int kind, unsigned int *out) { (void)kind; return as_uint(one, field, out); }
+UINT(nvmlDeviceGetRetiredPagesPendingStatus, "retired_pending")
+UINT(nvmlDeviceGetCurrPcieLinkGeneration, "pcie_generation")
+UINT(nvmlDeviceGetMaxPcieLinkGeneration, "pcie_generation_most")
+UINT(nvmlDeviceGetCurrPcieLinkWidth, "pcie_width")
+UINT(nvmlDeviceGetMaxPcieLinkWidth, "pcie_width_most")
+UINT(nvmlDeviceGetPcieReplayCounter, "pcie_replays")
+UINT(nvmlDeviceGetPersistenceMode, "persistence")
+UINT_OF(nvmlDeviceGetTemperature, "temperature")
+UINT_OF(nvmlDeviceGetTemperatureThreshold, "slowdown")
+UINT(nvmlDeviceGetPowerUsage, "power")
+UINT(nvmlDeviceGetEnforcedPowerLimit, "power_limit")
+UINT(nvmlDeviceGetPowerManagementDefaultLimit, "power_default")
+UINT_OF(nvmlDeviceGetClockInfo, "clock")
+UINT_OF(nvmlDeviceGetMaxClockInfo, "clock_most")
+UINT(nvmlDeviceGetPerformanceState, "pstate")
+
+nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t one, unsigned int *now, unsigned int *then) {
+    nvmlReturn_t code = as_uint(one, "mig", now);
+    *then = *now;
+    return code;
+}
+static nvmlReturn_t reasons(nvmlDevice_t one, unsigned long long *out) {
+    unsigned int value = 0;
+    nvmlReturn_t code = as_uint(one, "reasons", &value);
+    *out = value;
+    return code;
+}
+nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t one, unsigned long long *out) { return reasons(one, out); }
+nvmlReturn_t nvmlDeviceGetCurrentClocksEventReasons(nvmlDevice_t one, unsigned long long *out) { return reasons(one, out); }
+
+typedef struct { unsigned int gpu, memory; } utilization;
+nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t one, utilization *out) {
+    out->memory = 0;
+    return as_uint(one, "utilization", &out->gpu);
+}
+typedef struct { unsigned long long total, free, used; } memory;
+nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t one, memory *out) {
+    long long total, used;
+    if (!number(one->index, "memory_total", &total) || !number(one->index, "memory_used", &used))
+        return NOT_SUPPORTED;
+    out->total = (unsigned long long)total;
+    out->used = (unsigned long long)used;
+    out->free = out->total - out->used;
+    return SUCCESS;
+}
+
+/* `processes=PID PID …`, empty for none. */
+typedef struct { unsigned int pid; unsigned long long used; unsigned int gpu_instance, compute_instance; } process;
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t one, unsigned int *count, process *out) {
+    char value[256], *word, *rest;
+    unsigned int pids[32], found = 0, room = *count;
+    if (!text(one->index, "processes", value, sizeof value))
+        return NOT_SUPPORTED;
+    for (word = strtok_r(value, " ", &rest); word && found < 32; word = strtok_r(NULL, " ", &rest))
+        pids[found++] = (unsigned int)atoi(word);
+    *count = found;
+    if (found > room)
+        return INSUFFICIENT_SIZE;
+    for (unsigned int i = 0; i < found; i++)
+        out[i] = (process){pids[i], 1 << 20, 0xffffffff, 0xffffffff};
+    return SUCCESS;
+}
+
+/* `nvlinks=18`, `nvlink3=0` for one that is down, `nvlink3_replay=7` for one with errors. */
+nvmlReturn_t nvmlDeviceGetNvLinkState(nvmlDevice_t one, unsigned int link, unsigned int *out) {
+    long long links = 0, state = 1;
+    char field[32];
+    number(one->index, "nvlinks", &links);
+    if (link >= links)
+        return links ? INVALID_ARGUMENT : NOT_SUPPORTED;
+    snprintf(field, sizeof field, "nvlink%u", link);
+    number(one->index, field, &state);
+    *out = (unsigned int)state;
+    return SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetNvLinkErrorCounter(nvmlDevice_t one, unsigned int link, int counter, unsigned long long *out) {
+    static const char *names[] = {"replay", "recovery", "crc_flit", "crc_data"};
+    long long value = 0;
+    char field[48];
+    if (counter < 0 || counter > 3)
+        return NOT_SUPPORTED;
+    snprintf(field, sizeof field, "nvlink%u_%s", link, names[counter]);
+    number(one->index, field, &value);
+    *out = (unsigned long long)value;
+    return SUCCESS;
+}
+
+typedef union { double d; int si; unsigned int ui; unsigned long ul; unsigned long long ull; long long sll; unsigned short us; } value;
+typedef struct { unsigned int id, scope; long long when, latency; int type; nvmlReturn_t code; value value; } field_value;
+nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t one, int count, field_value *out) {
+    for (int i = 0; i < count; i++) {
+        out[i].type = 1; /* unsigned int */
+        out[i].code = out[i].id == 230 ? as_uint(one, "recovery", &out[i].value.ui) : NOT_SUPPORTED;
+    }
+    return SUCCESS;
+}
