@@ -100,9 +100,9 @@ class ActionModule(ActionBase):
             },
             task_vars=task_vars,
         )
-        if facts.get("failed"):
-            facts["msg"] = explain_python(facts, str(task_vars.get("inventory_hostname"))) or facts.get("msg")
-        return facts
+        explained = explain_python(facts, str(task_vars.get("inventory_hostname"))) if facts.get("failed") else None
+        # Where there is no `msg`, Ansible makes one of what the module raised.
+        return {**facts, "msg": explained} if explained else facts
 
 
 def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
