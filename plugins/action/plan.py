@@ -134,7 +134,8 @@ def explain_python(facts: dict[str, Any], host: str) -> str | None:
         return None
     if any(text in said for text in TOO_OLD):
         found = "the Python of %s is too old for Ansible modules" % host
-    elif any(text in said for text in MISSING):
+    elif "Traceback (most recent call last)" not in said and any(text in said for text in MISSING):
+        # A traceback comes from a Python that runs: whatever it misses is something else.
         found = "%s has no Python at the place where it was looked for" % host
     else:
         return None

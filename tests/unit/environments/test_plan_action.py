@@ -36,3 +36,9 @@ def test_what_a_module_raised_is_left_to_ansible_to_say(monkeypatch: pytest.Monk
 def test_a_python_that_cannot_run_modules_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = {"failed": True, "msg": "/usr/bin/python3: not found", "rc": 127}
     assert observed(monkeypatch, answer)["msg"].startswith("ansible_python_interpreter: node01 has no Python at")
+
+
+def test_a_file_that_a_module_misses_is_not_taken_for_its_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = 'Traceback (most recent call last):\n  File "/usr/lib/python3.11/os.py"\nNo such file or directory'
+    answer = {"failed": True, "msg": "it broke", "exception": told}
+    assert observed(monkeypatch, answer)["msg"] == "it broke"
