@@ -8,7 +8,7 @@ name=$1
 log=build/logs/molecule-$name.log
 mkdir -p build/logs
 echo "scenario $name: began ($log)"
-if timeout --kill-after=60 1200 molecule test -s "$name" </dev/null >"$log" 2>&1; then
+if timeout --kill-after=60 1800 molecule test -s "$name" </dev/null >"$log" 2>&1; then
   echo "scenario $name: passed, $SECONDS s"
 else
   tail -n 120 "$log"

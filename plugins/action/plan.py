@@ -100,9 +100,9 @@ class ActionModule(ActionBase):
             },
             task_vars=task_vars,
         )
-        if facts.get("failed"):
-            facts["msg"] = explain_python(facts, str(task_vars.get("inventory_hostname"))) or facts.get("msg")
-        return facts
+        explained = explain_python(facts, str(task_vars.get("inventory_hostname"))) if facts.get("failed") else None
+        # Where there is no `msg`, Ansible makes one of what the module raised.
+        return {**facts, "msg": explained} if explained else facts
 
 
 def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +134,8 @@ def explain_python(facts: dict[str, Any], host: str) -> str | None:
         return None
     if any(text in said for text in TOO_OLD):
         found = "the Python of %s is too old for Ansible modules" % host
-    elif any(text in said for text in MISSING):
+    elif "Traceback (most recent call last)" not in said and any(text in said for text in MISSING):
+        # A traceback comes from a Python that runs: whatever it misses is something else.
         found = "%s has no Python at the place where it was looked for" % host
     else:
         return None

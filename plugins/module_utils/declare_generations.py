@@ -21,13 +21,14 @@ VERIFY = ("quick", "full")
 
 
 def check_generations(values: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]:
-    """{keep, pinned: [generation], purge, search_seconds, adopt: [environment], verify}. `names` are the declared
-    environments."""
+    """{keep, pinned: [generation], purge, search_seconds, collect_shared, adopt: [environment], verify}. `names` are
+    the declared environments."""
     return {
         "keep": whole("environments_keep", values.get("keep", 2), 0, MOST_KEPT),
         "pinned": [_generation(one) for one in _names("environments_pinned", values.get("pinned") or [])],
         "purge": _purge(values.get("purge", False), names),
         "search_seconds": whole("environments_search_seconds", values.get("search_seconds", 10), 1, LONGEST_SEARCH),
+        "collect_shared": boolean("environments_collect_shared", values.get("collect_shared", False)),
         "adopt": _adopt(values.get("adopt") or [], names),
         "verify": one_of("environments_verify", values.get("verify", "quick"), VERIFY),
     }

@@ -20,7 +20,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.dependants import SECONDS, describe, find_on
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import give_back, newest
 from ansible_collections.condafleet.core.plugins.module_utils.generation_links import reached
-from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import write_spared
+from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import (
+    spared_as_shared,
+    write_spared,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.generation_surplus import purged, surplus
 from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree import (
     apply_modulefiles,
@@ -42,6 +45,8 @@ class Request:
     keep: int = 2
     pinned: Sequence[str] = ()
     purge: bool = False
+    # Also where other nodes' processes can't be seen.
+    collect_shared: bool = False
     modulefiles: bool = False
     modulepath: Optional[str] = None
     system_root: str = "/"
@@ -168,10 +173,8 @@ def in_use(request: Request, names: Sequence[str], apart: Sequence[str] = ()) ->
     """
     if not names:
         return {}
-    if is_shared(request.root):
-        kind = kind_of(request.root)
-        why = "%s is shared (%s): who uses it on other nodes can't be seen" % (request.root, kind)
-        return dict.fromkeys(names, why)
+    if is_shared(request.root) and not request.collect_shared:
+        return dict.fromkeys(names, spared_as_shared(request.root, kind_of(request.root)))
     paths = {os.path.join(gen.generations_dir(request.root), name): name for name in names}
     links = reached(request.root, request.prefix, apart)
     found = {name: "%s leads to it" % links[name] for name in names if name in links}

@@ -47,8 +47,10 @@ def note_damage(path: str) -> None:
 
 def damage_of(path: str) -> Optional[str]:
     """That and when it was found damaged, in words; None where it never was."""
-    noted = files.read_json(os.path.join(path, DAMAGED))
-    if noted is None:
+    note = os.path.join(path, DAMAGED)
+    noted = files.read_json(note)
+    # A note that can't be read is still one.
+    if noted is None and not os.path.lexists(note):
         return None
     return "found damaged at %s" % (noted.get("since") if isinstance(noted, dict) else "an unknown time")
 

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_adopt import ADOPTED
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import in_words
 from ansible_collections.condafleet.core.plugins.module_utils.generation_history import times
 from ansible_collections.condafleet.core.plugins.module_utils.generation_newest import (
     Lock,
@@ -199,6 +200,7 @@ def _whole(conda: Mapping[str, Any], name: str, lock: Lock) -> List[str]:
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
+    """What was found damaged once, and noted, is `drifted` however closely it was looked at now."""
     return not record["drifted"] and not record.get("broken")
 
 
@@ -211,7 +213,8 @@ def _described(conda: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     if record["name"] == _current(conda, record["environment"]):
         notes.append("current")
     if record["drifted"]:
-        notes.append("drifted")
+        found = in_words(record)
+        notes.append("drifted: %s" % found if found else "drifted")
     if record.get("broken"):
         notes.append("broken")
     if record["name"] not in times(conda["history"].get(record["environment"]) or []):

@@ -4,11 +4,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 
 FILE = "spared.json"
+UNSEEN = "who uses it on other nodes can't be seen (environments_collect_shared)"
+
+
+def spared_as_shared(root: str, kind: Optional[str]) -> str:
+    return "%s is shared (%s): %s" % (root, kind, UNSEEN)
+
+
+def is_spared(record: Mapping[str, Any], collect_shared: bool) -> bool:
+    """Whether the last collection left it, for a reason that still holds: it may be asked for more now."""
+    why = record.get("spared")
+    return bool(why) and not (collect_shared and str(why).endswith(UNSEEN))
 
 
 def read_spared(root: str) -> Dict[str, Dict[str, Any]]:

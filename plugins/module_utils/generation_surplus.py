@@ -2,8 +2,8 @@
 """Which generations are to be kept, and which are surplus: pure, the same for the plan and for the collection.
 
 Kept are, for each declared environment: the current one, the pinned ones, as many former ones as declared, and what
-was made since the link moved last, which another run may have staged or may just be staging. What is in use beside
-these is found out on the node, when surplus ones are removed (generation_collection).
+another run may have staged, or may just be staging. What is in use beside these is found out on the node, when surplus
+ones are removed (generation_collection).
 """
 
 from __future__ import annotations
@@ -13,10 +13,21 @@ import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.clock import FORM, stamp
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import Entry, times
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import (
+    FOUND,
+    LONGEST,
+    Entry,
+    times,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.generation_spared import is_spared
 
-# Between the steps of a build no lock is held: what is unfinished belongs to somebody for that long.
+# How old a generation that was never current may be when the link moves to another one. Between the steps of a build no
+# lock is held, so what is unfinished may be somebody's; what is finished may wait for a switch that is days apart, by
+# another run with another lock. Counted from the link's last move, and not from now, so that time alone makes no work.
 UNFINISHED_SECONDS = 24 * 3600
+STAGED_SECONDS = 14 * UNFINISHED_SECONDS
+# Of each environment, so that staging again and again, and never switching, does not fill the disk.
+STAGED_LOCKS = 2
 
 
 def plan_collection(
@@ -24,8 +35,8 @@ def plan_collection(
 ) -> Dict[str, List[str]]:
     """{purge: [ENV], collect: [generation]} of a plan: what is left to remove once it has been carried out.
 
-    `part` holds declared, keep, pinned and purge; without `keep` nothing is collected. `environments` is the plan's.
-    What the last collection spared is no work to be done: it is looked at again when there is some.
+    `part` holds declared, keep, pinned, purge, collect_shared; without `keep` nothing is collected. `environments` is
+    the plan's. What the last collection spared is no work to be done: it is looked at again when there is some.
     """
     if part.get("keep") is None:
         return {"purge": [], "collect": []}
@@ -37,7 +48,8 @@ def plan_collection(
     }
     purge = bool(part.get("purge"))
     names = surplus(observed, declared, keep=part["keep"], pinned=part.get("pinned") or (), purge=purge, moves=moves)
-    spared = {record["name"] for record in observed.get("generations") or [] if record.get("spared")}
+    shared = bool(part.get("collect_shared"))
+    spared = {record["name"] for record in observed.get("generations") or [] if is_spared(record, shared)}
     unfinished = list((observed.get("root") or {}).get("removing") or [])
     return {
         "purge": purged(observed.get("environments") or {}, declared) if purge else [],
@@ -78,9 +90,10 @@ def surplus(
         to_be = None if gone else (moves or {}).get(name, current)
         if _unknown(gone, current, to_be, entries):
             continue
-        # Once its link has moved, or is gone, what was there before is former, and what was staged before is stale.
-        last = observed["time"] if current != to_be else (str(entries[-1]["since"]) if entries else None)
+        # Once its link has moved what was there before is former; once it is gone, what was staged before is nobody's.
+        last = observed["time"] if current != to_be else (str(entries[-1]["since"]) if entries else "")
         kept = {to_be, *pinned, *_kept_former(records, entries, to_be, pinned, 0 if gone else keep)}
+        kept.update(_kept_staged(records, entries, last if gone else earlier(last, STAGED_SECONDS), to_be))
         left = [record for record in records if record["name"] not in kept and _superfluous(record, entries, last)]
         found += [record["name"] for record in sorted(left, key=lambda record: (record["made"], record["name"]))]
     return found
@@ -122,23 +135,42 @@ def _kept_former(
     return [best[lock]["name"] for lock in newest[:keep]]
 
 
+def _kept_staged(
+    records: Sequence[Mapping[str, Any]], entries: List[Entry], oldest: str, current: Optional[str]
+) -> List[str]:
+    """One whole generation of each of the locks that were staged most recently, and not before `oldest`."""
+    best: Dict[str, Mapping[str, Any]] = {}
+    for record in sorted(records, key=lambda one: (one["made"], one["serial"])):
+        whole = record["finished"] and not record.get("drifted") and record["name"] != current
+        if whole and record["made"] >= oldest and _is_staged(record, entries):
+            best[_lock(record["name"])] = record
+    newest = sorted(best.values(), key=lambda one: (one["made"], one["name"]), reverse=True)
+    return [record["name"] for record in newest[:STAGED_LOCKS]]
+
+
+def _is_staged(record: Mapping[str, Any], entries: List[Entry]) -> bool:
+    """Whether it is not known to have been current since it was finished: a name may be that of one removed before."""
+    return not _was_current(record, entries) or record["made"] > times(entries).get(record["name"], record["made"])
+
+
 def _lock(name: str) -> str:
     """The name without its serial."""
     return name.rpartition("-")[0]
 
 
 def _was_current(record: Mapping[str, Any], entries: List[Entry]) -> bool:
-    """Of what is older than the history nobody knows that it was not."""
-    return record["name"] in times(entries) or bool(entries and record["made"] < entries[0]["since"])
+    """Of what is older than a history that does not tell the beginning nobody knows that it was not."""
+    told = not entries or (entries[0]["why"] != FOUND and len(entries) < LONGEST)
+    return record["name"] in times(entries) or (not told and bool(record["made"] < entries[0]["since"]))
 
 
-def _superfluous(record: Mapping[str, Any], entries: List[Entry], last: Optional[str]) -> bool:
-    if not record["finished"]:
-        stale = last is not None and record["made"] < earlier(last, UNFINISHED_SECONDS)
-        return stale or record["name"] in times(entries)
-    return _was_current(record, entries) or (last is not None and bool(record["made"] < last))
+def _superfluous(record: Mapping[str, Any], entries: List[Entry], last: str) -> bool:
+    """Of those that nothing keeps: all that are finished, and of the others those that nobody can be building."""
+    if record["finished"]:
+        return True
+    return record["made"] < earlier(last, UNFINISHED_SECONDS) or record["name"] in times(entries)
 
 
 def earlier(moment: str, seconds: float) -> str:
-    """A time so many seconds before another one."""
-    return stamp(calendar.timegm(time.strptime(moment, FORM)) - seconds)
+    """A time so many seconds before another one; before all others where there is none."""
+    return stamp(calendar.timegm(time.strptime(moment, FORM)) - seconds) if moment else ""

@@ -36,11 +36,19 @@ class Build:
 _MANYWHEEL = "https://github.com/pytorch/builder, release/%s: manywheel/build_cuda.sh"
 # It has the newest releases alone: what it said of the former ones stands in 164471, 175253, 182849, 187075 and 194367.
 _MATRIX = "https://github.com/pytorch/pytorch: RELEASE.md, PyTorch CUDA Support Matrix, pull request %d"
+_AARCH64 = "https://github.com/pytorch/pytorch: .ci/aarch64_linux/aarch64_ci_build.sh, pull request %d"
+# From 2.6 on the script stands in pytorch/pytorch. Where it was not read itself, who wrote it out for that release:
+_OF_26 = "https://github.com/moi90/pytorch_compute_capabilities: table.md, what the builds of 2.6.0 hold"
+_OF_27 = "https://github.com/mlverse/torch: pull request 1348, build_cuda.sh of PyTorch's release/2.7"
+_OF_28 = "https://github.com/huggingface/kernel-builder: archs.nix, build_cuda.sh of PyTorch's release/2.8"
+_OF_129 = "https://github.com/pytorch/pytorch: pull requests 172598 (without 7.0) and 188443 (2.12, 2.13)"
+_OF_MAIN = "https://github.com/pytorch/pytorch, 00c7a380b836: .ci/manywheel/build_cuda.sh"
 _TENSORFLOW = "https://github.com/tensorflow/tensorflow: .bazelrc, cuda_clang; release notes of 2.17"
 _JAX = "https://github.com/jax-ml/jax, tags jax-v%s: .bazelrc"
 _FEEDSTOCK = "https://github.com/conda-forge/%s-feedstock: recipe/%s"
 
-# `+PTX` after the last one, as the scripts write it.
+# `+PTX` after the last one, as the scripts write it. From PyTorch 2.11 on it may be missing in releases (pull requests
+# 175567, 188914), while RELEASE.md lists it: that would matter to GPUs newer than 12.x alone, and doubt stops nobody.
 BUILDS: Tuple[Build, ...] = (
     # PyTorch's own wheels
     Build("torch", "wheel", "2.1", "2.4", "11.8", "3.7 5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.1", "linux-64"),
@@ -48,11 +56,24 @@ BUILDS: Tuple[Build, ...] = (
     Build("torch", "wheel", "2.4", "2.6", "11.8", "3.7 5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.4", "linux-64"),
     Build("torch", "wheel", "2.4", "2.6", "12.1", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.4", "linux-64"),
     Build("torch", "wheel", "2.4", "2.6", "12.4", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MANYWHEEL % "2.4", "linux-64"),
+    Build("torch", "wheel", "2.6", "2.7", "11.8", "3.7 5.0 6.0 7.0 7.5 8.0 8.6 9.0", _OF_26, "linux-64"),
+    Build("torch", "wheel", "2.6", "2.7", "12.4", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _OF_26, "linux-64"),
+    Build("torch", "wheel", "2.6", "2.7", "12.6", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _OF_26, "linux-64"),
+    Build("torch", "wheel", "2.7", "2.8", "11.8", "3.7 5.0 6.0 7.0 7.5 8.0 8.6 9.0", _OF_27, "linux-64"),
+    Build("torch", "wheel", "2.7", "2.8", "12.6", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _OF_27, "linux-64"),
+    # 7.0 was taken out for 2.7 (pull request 147607) and came back in 2.8 (157517), whose release notes say otherwise.
+    Build("torch", "wheel", "2.7", "2.8", "12.8", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _OF_27, "linux-64"),
+    Build("torch", "wheel", "2.8", "2.9", "12.6", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _OF_28, "linux-64"),
+    Build("torch", "wheel", "2.8", "2.9", "12.8", "7.0 7.5 8.0 8.6 9.0 10.0 12.0", _OF_28, "linux-64"),
+    Build("torch", "wheel", "2.8", "2.11", "12.9", "7.0 7.5 8.0 8.6 9.0 10.0 12.0+PTX", _OF_MAIN, "linux-64"),
+    Build("torch", "wheel", "2.11", "2.14", "12.9", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _OF_129, "linux-64"),
     Build("torch", "wheel", "2.9", "2.15", "12.6", "5.0 6.0 7.0 7.5 8.0 8.6 9.0", _MATRIX % 197555, "linux-64"),
     Build("torch", "wheel", "2.9", "2.11", "12.8", "7.0 7.5 8.0 8.6 9.0 10.0 12.0", _MATRIX % 164471, "linux-64"),
     Build("torch", "wheel", "2.11", "2.12", "12.8", "7.5 8.0 8.6 9.0 10.0 12.0", _MATRIX % 175253, "linux-64"),
     Build("torch", "wheel", "2.9", "2.15", "13.0", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _MATRIX % 197555, "linux-64"),
     Build("torch", "wheel", "2.12", "2.15", "13.2", "7.5 8.0 8.6 9.0 10.0 12.0+PTX", _MATRIX % 197555, "linux-64"),
+    Build("torch", "wheel", "2.9", "2.11", "12.6", "8.0 9.0", _AARCH64 % 163764, "linux-aarch64"),
+    Build("torch", "wheel", "2.9", "2.11", "12.8", "8.0 9.0 10.0 12.0", _AARCH64 % 163764, "linux-aarch64"),
     Build("torch", "wheel", "2.11", "2.15", "12.6", "8.0 9.0", _MATRIX % 197555, "linux-aarch64"),
     Build("torch", "wheel", "2.11", "2.12", "12.8", "8.0 9.0 10.0 12.0", _MATRIX % 182849, "linux-aarch64"),
     Build("torch", "wheel", "2.11", "2.15", "13.0", "8.0 9.0 10.0 11.0 12.0+PTX", _MATRIX % 197555, "linux-aarch64"),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import site_packages
-from ansible_collections.condafleet.core.plugins.module_utils.lockfile import normal_name
+from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
 
 # A record's list of files names the metadata of the distribution that came with the package.
 _DISTRIBUTION = re.compile(rb'"(lib/python3[^"/]*/site-packages/[^"/]+\.(?:dist-info|egg-info))[/"]')

@@ -9,47 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
+from ansible_collections.condafleet.core.plugins.module_utils.lock_entries import (
+    LockFileError,
+    Package,
+    conda_lock_entry,
+    mapping,
+    pylock_entry,
+)
 
 FORMAT = 1
 CONDA_LOCK_VERSION = 1
 PYLOCK_VERSION = "1.0"
-
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
-_MD5 = re.compile(r"^[0-9a-f]{32}$")
-_CONDA_ENDINGS = (".conda", ".tar.bz2")
-
-
-class LockFileError(FleetError):
-    """A lock file says something that can't be installed safely; the message names the entry."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """One package of a lock. `manager` is conda or pip; `build` and `subdir` are empty for wheels."""
-
-    manager: str
-    name: str
-    version: str
-    build: str
-    url: str
-    sha256: str
-    md5: Optional[str]
-    size: Optional[int]
-    filename: str
-    subdir: str
-
-    def to_dict(self) -> Dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Package:
-        return cls(**{field: data[field] for field in (f.name for f in fields(cls))})
 
 
 @dataclass(frozen=True)
@@ -63,11 +36,11 @@ class Lock:
 
 
 def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:
-    """Both files of a pair as one lock. Refuses what has no hash, no wheel or an unknown format."""
+    """Both files of a pair as one lock. Refuses what has no hash, no wheel, a condition or an unknown format."""
     metadata = _metadata(conda_lock)
-    ours = _mapping(metadata.get("custom_metadata") or {}, "conda-lock file: metadata.custom_metadata")
+    ours = mapping(metadata.get("custom_metadata") or {}, "conda-lock file: metadata.custom_metadata")
     sizes = _sizes(ours.get("download_bytes"))
-    packages = [_conda_lock_entry(entry, index, sizes) for index, entry in enumerate(_entries(conda_lock, "package"))]
+    packages = [conda_lock_entry(entry, index, sizes) for index, entry in enumerate(_entries(conda_lock, "package"))]
     if pylock:
         version = str(pylock.get("lock-version"))
         if version.partition(".")[0] != PYLOCK_VERSION.partition(".")[0]:
@@ -76,7 +49,7 @@ def parse(conda_lock: Mapping[str, Any], pylock: Mapping[str, Any]) -> Lock:
                     version, PYLOCK_VERSION
                 )
             )
-        packages += [_pylock_entry(entry, index) for index, entry in enumerate(_entries(pylock, "packages"))]
+        packages += [pylock_entry(entry, index) for index, entry in enumerate(_entries(pylock, "packages"))]
     packages.sort(key=_key)
     for one, other in zip(packages, packages[1:]):
         if _key(one) == _key(other):
@@ -156,14 +129,14 @@ def check_digest(lock: Lock, said: Mapping[str, str]) -> None:
 
 
 def _metadata(conda_lock: Mapping[str, Any]) -> Mapping[str, Any]:
-    document = _mapping(conda_lock, "conda-lock file")
+    document = mapping(conda_lock, "conda-lock file")
     if document.get("version") != CONDA_LOCK_VERSION:
         raise LockFileError(
             "conda-lock file: version {0!r} is not known. Accepted: {1}. Next: lock again.".format(
                 document.get("version"), CONDA_LOCK_VERSION
             )
         )
-    return _mapping(document.get("metadata") or {}, "conda-lock file: metadata")
+    return mapping(document.get("metadata") or {}, "conda-lock file: metadata")
 
 
 def _entries(document: Mapping[str, Any], key: str) -> Sequence[Any]:
@@ -173,119 +146,6 @@ def _entries(document: Mapping[str, Any], key: str) -> Sequence[Any]:
     if not isinstance(entries, list):
         raise LockFileError("lock: {0!r} is no list. Next: lock again.".format(key))
     return entries
-
-
-def _conda_lock_entry(entry: Any, index: int, sizes: Mapping[str, int]) -> Package:
-    where = "conda-lock file: package[{0}]".format(index)
-    entry = _mapping(entry, where)
-    name, version, url = (_text(entry, key, where) for key in ("name", "version", "url"))
-    where = "{0} ({1})".format(where, name)
-    hashes = _mapping(entry.get("hash") or {}, where + ".hash")
-    manager = entry.get("manager")
-    filename = _filename(url)
-    if manager == "pip":
-        return _wheel(name, version, url, hashes, None, where)
-    if manager != "conda":
-        raise LockFileError("{0}: manager {1!r} is not known. Accepted: conda, pip.".format(where, manager))
-    if not filename.endswith(_CONDA_ENDINGS):
-        raise LockFileError("{0}: {1!r} is no conda package. Accepted: *.conda, *.tar.bz2.".format(where, filename))
-    stem = filename[: -len(".conda")] if filename.endswith(".conda") else filename[: -len(".tar.bz2")]
-    parts = stem.rsplit("-", 2)
-    if len(parts) != 3 or parts[0] != name or parts[1] != version:
-        raise LockFileError(
-            "{0}: its URL ends in {1!r}, which is not {2} {3}. Next: lock again.".format(where, filename, name, version)
-        )
-    return Package(
-        manager="conda",
-        name=name,
-        version=version,
-        build=parts[2],
-        url=url,
-        sha256=_hash(hashes, "sha256", _SHA256, where),
-        md5=_hash(hashes, "md5", _MD5, where),
-        size=sizes.get(filename),
-        filename=filename,
-        subdir=_subdir(url, where),
-    )
-
-
-def _pylock_entry(entry: Any, index: int) -> Package:
-    where = "pylock file: packages[{0}]".format(index)
-    entry = _mapping(entry, where)
-    name = _text(entry, "name", where)
-    where = "{0} ({1})".format(where, name)
-    for kind in ("vcs", "directory", "archive"):
-        if entry.get(kind):
-            raise LockFileError("{0}: {1!r} is no wheel. Accepted: wheels only.".format(where, kind))
-    wheels = entry.get("wheels") or []
-    if len(wheels) != 1:
-        raise LockFileError(
-            "{0}: {1} wheels. Accepted: exactly one, the target's. Next: lock again.".format(where, len(wheels))
-        )
-    wheel = _mapping(wheels[0], where + ".wheels[0]")
-    return _wheel(
-        name,
-        _text(entry, "version", where),
-        _text(wheel, "url", where + ".wheels[0]"),
-        _mapping(wheel.get("hashes") or {}, where + ".hashes"),
-        wheel.get("size"),
-        where,
-    )
-
-
-def _wheel(name: str, version: str, url: str, hashes: Mapping[str, Any], size: Optional[int], where: str) -> Package:
-    filename = _filename(url)
-    if not filename.endswith(".whl"):
-        raise LockFileError("{0}: {1!r} is no wheel. Accepted: *.whl.".format(where, filename))
-    return Package(
-        manager="pip",
-        name=normal_name(name),
-        version=version,
-        build="",
-        url=url,
-        sha256=_hash(hashes, "sha256", _SHA256, where),
-        md5=None,
-        size=size,
-        filename=filename,
-        subdir="",
-    )
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise LockFileError("{0}: {1} is no mapping. Next: lock again.".format(where, type(value).__name__))
-    return value
-
-
-def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value:
-        raise LockFileError("{0}: {1} is missing or no text ({2!r}). Next: lock again.".format(where, key, value))
-    return value
-
-
-def _hash(hashes: Mapping[str, Any], kind: str, form: Any, where: str) -> str:
-    value = hashes.get(kind)
-    if not isinstance(value, str) or not form.match(value):
-        raise LockFileError(
-            "{0}: {1} is missing or malformed ({2!r}). Accepted: packages with hashes. Next: lock again.".format(
-                where, kind, value
-            )
-        )
-    return value
-
-
-def _filename(url: str) -> str:
-    name = url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1]
-    # Only what an index escapes in practice: "+" in local versions, "!" in epochs.
-    return name.replace("%2B", "+").replace("%2b", "+").replace("%21", "!")
-
-
-def _subdir(url: str, where: str) -> str:
-    parts = url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 2)
-    if len(parts) != 3 or not re.match(r"^(noarch|[a-z]+-[a-z0-9_]+)$", parts[1]):
-        raise LockFileError("{0}: no platform folder in its URL {1!r}. Next: lock again.".format(where, url))
-    return parts[1]
 
 
 def _sizes(text: Any) -> Dict[str, int]:

@@ -11,8 +11,9 @@ import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import site_packages
-from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package, normal_name
+from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
 
 READERS = 4
 

@@ -9,12 +9,13 @@ module: environments_collection
 short_description: Remove generations that are surplus and in no use, and environments that are declared no more
 version_added: "0.1.0"
 description:
-  - Of each declared environment the current generation is kept, O(keep) former ones, the O(pinned) ones, and what was
-    made since its link moved last, which another run may have staged.
+  - Of each declared environment the current generation is kept, O(keep) former ones, the O(pinned) ones, and what
+    another run may have staged. That is finished and was never current, one generation of each of the two newest such
+    locks, unless the link has moved since it was two weeks old.
   - What is surplus is spared where a process runs from it, works in it, has files of it open or in memory, has its path
     in its environment or has loaded its module; and where a virtual environment, a Jupyter kernel, a saved collection
     of modules or a site's default module names it. A search in users' homes that was not finished in time spares too.
-  - On a shared file system all are spared, since the processes of other nodes can't be seen.
+  - On a shared file system all are spared, since the processes of other nodes can't be seen, unless O(collect_shared).
   - Archives in the root's caches go that no generation on the node was made of, once they are a day old; those of
     every generation that is left stay, so that a repair needs no network. The modulefiles of removed generations go,
     and the stored validations of environments that are gone.
@@ -49,6 +50,12 @@ options:
     default: []
   purge:
     description: Whether environments that condafleet made and that are declared no more are removed.
+    type: bool
+    default: false
+  collect_shared:
+    description:
+      - Whether generations are removed on a shared file system too (NFS, Lustre, GPFS and others of the kind).
+      - What a process of another node uses is not seen, and is removed under it.
     type: bool
     default: false
   modulefiles:
@@ -107,6 +114,13 @@ EXAMPLES = r"""
     declared: [pytorch, tensorflow]
     keep: 1
     pinned: [pytorch-0123456789ab-1]
+
+- name: Collect on a shared file system, while no job runs on any node that has it
+  condafleet.core.environments_collection:
+    prefix: /shared/miniconda3
+    root: /shared/condafleet
+    declared: [pytorch, tensorflow]
+    collect_shared: true
 """
 
 RETURN = r"""
@@ -151,6 +165,7 @@ ARGUMENTS = {
     "keep": {"type": "int", "default": 2},
     "pinned": {"type": "list", "elements": "str", "default": []},
     "purge": {"type": "bool", "default": False},
+    "collect_shared": {"type": "bool", "default": False},
     "modulefiles": {"type": "bool", "default": False},
     "modulepath": {"type": "path"},
     "system_root": {"type": "path", "default": "/"},
@@ -161,7 +176,8 @@ ARGUMENTS = {
     "lock_timeout": {"type": "int", "default": 600},
 }
 SAME = (
-    "declared", "keep", "pinned", "purge", "modulefiles", "modulepath", "system_root", "moves", "lock_timeout",
+    "declared", "keep", "pinned", "purge", "collect_shared", "modulefiles", "modulepath", "system_root", "moves",
+    "lock_timeout",
 )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ description:
   - For each environment and each of its targets there is a pair of files, C(ENV/TARGET.conda-lock.yml) and
     C(ENV/TARGET.pylock.toml), that name every package with its URL and hashes.
   - A pair is reused as long as what decides the solve is unchanged.
-  - What is missing or stale is solved on the controller, in a child process, and written. If one solve fails,
-    nothing is written.
+  - What is missing or stale is solved on the controller, in a child process, and written, all of it or nothing. If one
+    solve fails, or one file can't be written, everything stays as it was.
   - This is an action, carried out by the controller; it cannot be run as a module by itself, and no node is contacted.
 requirements:
   - "the Python package condafleet on the controller, only where a lock has to be made"

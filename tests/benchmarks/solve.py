@@ -107,11 +107,15 @@ def solve(asked: dict[str, Any], cache: Path) -> Sample:
         heard.seek(0)
         text = said.read()
         try:
-            locks = json.loads(text)["locks"]
+            answer = json.loads(text)
+            locks, files = answer["locks"], answer["files"]
         except (ValueError, KeyError) as error:
             raise measure.BenchmarkError(
                 f"the solver ended with {process.returncode}: {(text or heard.read())[-2000:].decode()}"
             ) from error
+    for path, content in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(content, encoding="utf-8")
     cpu = used.ru_utime + used.ru_stime
     return Sample(round(wall, 3), round(cpu, 3), round(used.ru_maxrss / 1024, 1), len(locks[0]["packages"]))
 

@@ -21,7 +21,7 @@ from installs import depot_path
 from uv import find_uv_bin
 
 from ansible_collections.condafleet.core.plugins.module_utils import environment_states as states
-from ansible_collections.condafleet.core.plugins.module_utils import lockfile
+from ansible_collections.condafleet.core.plugins.module_utils import lockfile, projects
 from ansible_collections.condafleet.core.plugins.module_utils.environment_request import Request
 from condafleet.lock import lock_all
 from condafleet.lock.files import read_pair
@@ -126,12 +126,12 @@ def conda_packages(prefix: Path) -> list[tuple[str, str, str]]:
 def wheels(site: Path) -> dict[str, str]:
     """{name: version} of what is installed in a folder of Python packages."""
     found = (path.name.removesuffix(".dist-info").rsplit("-", 1) for path in site.glob("*.dist-info"))
-    return {lockfile.normal_name(name): version for name, version in found}
+    return {projects.normal_name(name): version for name, version in found}
 
 
 def wheels_beside_conda(prefix: Path) -> dict[str, str]:
     (site,) = prefix.glob("lib/python3*/site-packages")
-    conda = {lockfile.normal_name(name) for name, _, _ in conda_packages(prefix)}
+    conda = {projects.normal_name(name) for name, _, _ in conda_packages(prefix)}
     return {name: version for name, version in wheels(site).items() if name not in conda}
 
 

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "containers"))
 from fleet import Fleet  # noqa: E402
 
 MARKER = "/var/lib/condafleet-test-marker"
+HERE = {"debian12": ("pytorch", "tensorflow", "keras"), "debian13": ("pytorch",)}
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 # What a running Debian (systemd-tmpfiles tends some folders) and Ansible write by themselves. Whatever else is new,
@@ -38,6 +39,12 @@ def fleet() -> Fleet:
 def node(host: Host) -> str:
     """The node's name in the inventory, which its containers carry as host name."""
     return host.check_output("hostname")
+
+
+@pytest.fixture
+def declared(node: str) -> tuple[str, ...]:
+    """The environments that the inventory declares for the node."""
+    return HERE[node]
 
 
 @pytest.fixture

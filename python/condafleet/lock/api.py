@@ -54,7 +54,8 @@ def lock_all(
     Relative specs are looked for in `spec_folders`, in order. `auth` is {HOST: {username, password}} or
     {HOST: {token}}, for private channels and indexes; it reaches no lock.
     `packages` is the difference to the lock that was there before. Another run, by Ansible or not, that makes locks in
-    the same folder is waited for, for `timeout` seconds too. Raises LockError; then nothing was written.
+    the same folder is waited for, for `timeout` seconds too. Raises LockError; then nothing was written, but for a file
+    that it names as one that could not be put back.
     """
     depot = depot if depot and depot.get("url") else None
     folder = str(Path(locks_dir).absolute())

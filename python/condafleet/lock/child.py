@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile
 from condafleet.errors import LockError
 from condafleet.lock.credentials import credential_files, url_of
 from condafleet.lock.reaching import access_environment
+from condafleet.lock.writing import write_all
 
 SILENCE = 30.0  # seconds after which a line says that it goes on
 
@@ -21,7 +23,9 @@ SILENCE = 30.0  # seconds after which a line says that it goes on
 def run_child(
     request: Mapping[str, Any], *, timeout: float, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """The child's answer. Raises LockError with the child's own message, or when `timeout` seconds have passed.
+    """The child's answer, whose `files` are written by then, all of them or none.
+
+    Raises LockError with the child's own message, or when `timeout` seconds have passed; then nothing was written.
 
     The request's `access` ({proxies, ca}) becomes the child's environment, which all that it uses reads alike; its
     `auth` ({HOST: credentials}) reaches it by standard input, and what it starts by files that end with it.
@@ -31,7 +35,10 @@ def run_child(
         access_environment(request.get("access") or {}) as reaching,
         credential_files(request.get("auth") or {}, channels, indexes) as files,
     ):
-        return _run(request, {**_environment(), **reaching, **files}, timeout, progress)
+        answer = _run(request, {**_environment(), **reaching, **files}, timeout, progress)
+    # Not by the child, which may outlive this process and its hold on the folder, or be ended while it writes.
+    write_all({Path(path): text for path, text in answer.pop("files").items()})
+    return answer
 
 
 def places_of(request: Mapping[str, Any]) -> tuple[list[str], list[str]]:

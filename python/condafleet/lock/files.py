@@ -1,8 +1,6 @@
-"""The pair of files: their text, and their writing, both or neither."""
+"""The pair of files: their text, and what it holds. They are written by writing.py."""
 
 import json
-import os
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ import tomli_w
 import yaml
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs
-from condafleet.errors import LockError
 
 HEADER = "# Made by condafleet. Edited by hand it is refused: change the spec and lock again.\n"
 
@@ -94,54 +91,6 @@ def read_pair(conda_lock: Path, pylock: Path) -> lockfile.Lock:
 def read_yaml(text: str) -> Any:
     """As yaml.safe_load; with libyaml, where PyYAML has it, ten times faster."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-
-
-def write_pair(pair: LockPair, conda_lock: Path, pylock: Path) -> None:
-    """Both files, or neither: the texts are complete on disk before the first name changes.
-
-    A pair that is there already with the same content stays untouched.
-    """
-    if all(_holds(path, text) for path, text in ((conda_lock, pair.conda_lock), (pylock, pair.pylock))):
-        return
-    ready: list[tuple[Path, Path]] = []
-    try:
-        conda_lock.parent.mkdir(parents=True, exist_ok=True)
-        before = pylock.read_bytes() if pylock.exists() else None
-        for text, path in ((pair.pylock, pylock), (pair.conda_lock, conda_lock)):
-            ready.append((_written(path, text.encode()), path))
-        # A crash between the two leaves a pair whose digest does not fit: it is refused, never installed.
-        ready[0][0].replace(pylock)
-        try:
-            ready[1][0].replace(conda_lock)
-        except OSError:
-            if before is None:
-                pylock.unlink()
-            else:
-                _written(pylock, before).replace(pylock)
-            raise
-    except OSError as error:
-        raise LockError(
-            f"environments_locks_dir: {conda_lock} can't be written: {error.strerror}. Accepted: a folder that the "
-            "user who locks may write. Next: correct environments_locks_dir or its permissions."
-        ) from error
-    finally:
-        for name, _ in ready:
-            name.unlink(missing_ok=True)
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
-
-
-def _written(path: Path, content: bytes) -> Path:
-    """A finished file beside `path`, to be renamed to it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o644)
-    return Path(name)
 
 
 def _download_bytes(records: Sequence[Mapping[str, Any]]) -> _Lines:

@@ -7,6 +7,7 @@ project of the same name, in whatever version, on a later index is never asked. 
 import http.client
 import urllib.error
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,22 +15,29 @@ from ansible_collections.condafleet.core.plugins.module_utils.access import Acce
 from ansible_collections.condafleet.core.plugins.module_utils.host_auth import Hosts
 from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import masked
 from condafleet.errors import LockError
+from condafleet.lock import pytorch
 from condafleet.lock.credentials import refused
 from condafleet.lock.sources import Sources
 
 _ACCEPT: Mapping[str, str] = {"Accept": "application/vnd.pypi.simple.v1+json, text/html;q=0.5"}
 
 
-def index_options(sources: Sources, backend: str, hosts: Hosts) -> list[str]:
-    """uv's options. `backend` is PyTorch's own index for the target, which has PyTorch in builds that no other has."""
+def index_options(sources: Sources, backend: str, hosts: Hosts, scratch: Path) -> list[str]:
+    """uv's options. `backend` is PyTorch's own index for the target, which has PyTorch in builds that no other has;
+    `scratch` is a folder for this call, in which an index may be made."""
     if sources.index is not None:
         # A depot, and nothing beside. It may be built again at the same place, and is near: nothing is cached.
         return [f"--default-index={sources.index}", "--no-cache"]
-    options = [f"--index={url}" for url in sources.indexes] + ["--index-strategy=first-index"]
-    # uv would ask PyTorch's own index before all others: a site's own builds, or its mirror, come first.
-    if not any(has_project(url, "torch", hosts) for url in sources.indexes):
-        options.append(f"--torch-backend={backend}")
-    return options
+    options = [f"--index={url}" for url in sources.indexes]
+    # uv would ask PyTorch's own index, and no other: a site's own builds, or its mirror, come first.
+    if any(has_project(url, "torch", hosts) for url in sources.indexes):
+        return [*options, "--index-strategy=first-index"]
+    theirs = {one for url in sources.indexes for one in pytorch.of_family(partial(has_project, url, hosts=hosts))}
+    if theirs:
+        # torch itself from PyTorch's, and with it what else no declared index has.
+        rest = pytorch.write_index(scratch / "pytorch", backend, theirs)
+        return [*options, f"--index={rest}", "--index-strategy=first-index"]
+    return [*options, "--index-strategy=first-index", f"--torch-backend={backend}"]
 
 
 def has_project(index: str, project: str, hosts: Hosts) -> bool:

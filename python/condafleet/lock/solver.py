@@ -14,7 +14,7 @@ from condafleet.errors import LockError
 from condafleet.lock import foreign
 from condafleet.lock import sources as places
 from condafleet.lock.conda import list_conda, older_in_conda, solve_conda
-from condafleet.lock.files import LockPair, make_pair, read_pair, write_pair
+from condafleet.lock.files import LockPair, make_pair, read_pair
 from condafleet.lock.held import solve_holding
 from condafleet.lock.wheels import older_on_index, solve_wheels
 
@@ -137,9 +137,9 @@ def as_locked_elsewhere(asked: Question) -> Solution:
 
 
 def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
-    """Solve whatever a request names, then write: nothing is written before the last solve has succeeded.
+    """Solve whatever a request names, all or none. Where it says `write`, the answer has the `files` to be, in order.
 
-    With `write` false nothing is written at all. A pair that came out as it was stays untouched.
+    They are written by who asked (child.py): this process may be ended at any moment.
     """
     pairs = [
         (
@@ -163,10 +163,15 @@ def answer(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         for solve in request["solves"]
     ]
     locksolves.check_held(request.get("sought", ()), [pair.lock.packages for pair, _ in pairs])
-    for pair, solve in pairs if request["write"] else []:
-        write_pair(pair, Path(solve["conda_lock"]), Path(solve["pylock"]))
+    # A crash between the two leaves a pair whose digest does not fit: it is refused, never installed.
+    files = {
+        path: text
+        for pair, solve in pairs
+        for path, text in ((solve["pylock"], pair.pylock), (solve["conda_lock"], pair.conda_lock))
+    }
     return {
         "schema_version": 1,
+        "files": files if request["write"] else {},
         "locks": [
             {
                 "environment": pair.lock.environment,

@@ -127,7 +127,7 @@ def uv_command(folder: Path, definition: Mapping[str, str], python: str, sources
         f"--python-version={python}",
         f"--python-platform={uv_platform(definition)}",
     ]
-    return [*command, *index_options(sources, torch_backend(definition.get("cuda")), hosts)]
+    return [*command, *index_options(sources, torch_backend(definition.get("cuda")), hosts, folder)]
 
 
 def uv_environment(environ: Mapping[str, str], sources: Sources) -> dict[str, str]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.vars.reserved import get_reserved_names
 
+from ansible_collections.condafleet.core.plugins.module_utils.clock import FORM
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import DAMAGED
 from ansible_collections.condafleet.core.plugins.module_utils.generation_history import announce, confirm
 from ansible_collections.condafleet.core.plugins.module_utils.generations import link_state
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
 from condafleet import api
+from condafleet.api import build_call, run_call
 from condafleet.cli.output import Output
 from condafleet.errors import FleetError, InputError
 from condafleet.results import FleetResult
@@ -103,6 +108,18 @@ def test_where_it_goes_and_why_one_stays_is_told(fleet: dict[str, Any], capsys: 
     assert "n2 ok x: it was rolled back already" in shown(again, capsys)
 
 
+@pytest.mark.parametrize("note", ['{"since": "2026-01-01T00:00:00Z"}', ""])
+def test_what_was_found_damaged_is_nothing_to_go_back_to(fleet: dict[str, Any], note: str) -> None:
+    # Its packages are what they were: without the note, which a power cut may empty, nobody would know.
+    root = Path(fleet["all"]["hosts"]["n1"]["environments_root"])
+    (root / "generations" / OLD / DAMAGED).write_text(note)
+    result = api.rollback(inventory=fleet, limit="n1,n2")
+    assert (result.failed, current(fleet)) == (("n1",), [NEW, NEW, NEW])
+    when = "2026-01-01T00:00:00Z" if note else "an unknown time"
+    said = f"no whole generation of {OLD[:-2]} is kept (kept are: {OLD} (drifted: found damaged at {when}"
+    assert said in str(result.hosts["n1"].message)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -117,6 +134,38 @@ def test_what_nobody_knows_is_input_also_beside_a_node_that_failed(
     with pytest.raises(InputError, match=said):
         api.rollback(inventory=fleet, **asked)
     assert current({"all": {"hosts": {"n2": fleet["all"]["hosts"]["n2"]}}}) == [NEW]
+
+
+@pytest.mark.parametrize("tasks_from", ["check", "rollback"])
+def test_portions_of_a_play_are_one_run(fleet: dict[str, Any], tmp_path: Path, tasks_from: str) -> None:
+    # What a run brought is undone together; a portion that comes later is no later run.
+    play = {
+        "hosts": "n1,n2",
+        "gather_facts": False,
+        "serial": 1,
+        "tasks": [
+            {"ansible.builtin.import_role": {"name": "condafleet.core.environments", "tasks_from": tasks_from}},
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ __environments_run }}",
+                    "dest": str(tmp_path / "run-{{ inventory_hostname }}"),
+                }
+            },
+            # All that is told apart is told apart by seconds.
+            {"ansible.builtin.wait_for": {"timeout": 2}},
+        ],
+    }
+    (tmp_path / "portions.json").write_text(json.dumps([play]))
+    began = int(time.time())
+    run_call(build_call(str(tmp_path / "portions.json"), fleet, {}), None).raise_for_status()
+    first, second = ((tmp_path / f"run-{node}").read_text() for node in ("n1", "n2"))
+    assert first == second
+    assert calendar.timegm(time.strptime(first, FORM)) >= began
+    if tasks_from == "rollback":
+        assert current(fleet) == [OLD, OLD, NEW]
+        roots = [Path(fleet["all"]["hosts"][node]["environments_root"]) for node in ("n1", "n2")]
+        moves = [json.loads((root / "history.json").read_text())["environments"]["x"][-1] for root in roots]
+        assert [one["run"] for one in moves] == [first, first]
 
 
 def test_no_loop_takes_a_name_that_is_ansible_s_own() -> None:

@@ -12,7 +12,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Inpu
 
 def test_what_is_declared_where_nothing_is_said() -> None:
     assert check_generations({}, ["x"]) == {
-        "keep": 2, "pinned": [], "purge": False, "search_seconds": 10, "adopt": [], "verify": "quick",
+        "keep": 2, "pinned": [], "purge": False, "search_seconds": 10, "collect_shared": False, "adopt": [],
+        "verify": "quick",
     }  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def test_adopt_is_names_or_all(adopt: Any, found: list[str]) -> None:
         ({"adopt": "x"}, "environments_adopt: x is not accepted. Accepted: a list of names."),
         ({"verify": "deep"}, "environments_verify: deep is not accepted. Accepted: quick, full."),
         ({"search_seconds": 0}, "environments_search_seconds: 0 is not accepted. Accepted: a whole number from 1 to"),
+        ({"collect_shared": "nfs"}, "environments_collect_shared: nfs is not accepted. Accepted: true, false."),
         ({"purge": "maybe"}, "environments_purge: maybe is not accepted. Accepted: true, false."),
     ],
 )

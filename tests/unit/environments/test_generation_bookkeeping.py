@@ -35,6 +35,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.progress import Pr
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
 
 DAY = 86400
+# How long before the link's last move what is staged may have been finished, and of how many locks it is kept.
+STAGED = 14 * DAY
+STAGED_LOCKS = 2
 # Every change to the disk that a move or a collection makes.
 STEPS = ("rename", "replace", "symlink", "unlink", "rmdir", "mkdir")
 # The step before which it is killed, or 0 for none. Samples are alike often, where integers are mostly small.
@@ -72,8 +75,10 @@ class Bookkeeping(RuleBasedStateMachine):
         self.held: dict[str, str] = {}
         self.pinned: set[str] = set()
         self.damaged: set[str] = set()
+        # When each was finished, or got as far as it did; when it was made current last; when each link moved last.
         self.made: dict[str, float] = {}
-        self.staged: set[str] = set()
+        self.was_current: dict[str, float] = {}
+        self.moved: dict[str, float] = {"x": 0, "y": 0}
         self.digests = 0
         self.built = ""
 
@@ -119,7 +124,6 @@ class Bookkeeping(RuleBasedStateMachine):
             (path / gen.RECEIPT).write_text(json.dumps({"digest": name, "packages": [], "target": "cpu"}))
             os.utime(path / gen.RECEIPT, (self.time, self.time))
         os.utime(path, (self.time, self.time))
-        self.staged.add(name)
         self.made[name] = self.time
         self.damaged.discard(name)  # its serial may be free again
 
@@ -134,8 +138,7 @@ class Bookkeeping(RuleBasedStateMachine):
             os.utime(link, (self.time, self.time), follow_symlinks=False)
             self.current[name] = generation
             self.moves[name].append((generation, why))
-            # What was staged before is stale from now on.
-            self.staged = {one for one in self.staged if not one.startswith(name + "-")}
+            self.moved[name] = self.was_current[generation] = self.time
 
     @initialize()
     def first(self) -> None:
@@ -183,6 +186,7 @@ class Bookkeeping(RuleBasedStateMachine):
             assert not self.whole(lock_of(str(wanted)))
         else:
             assert lock_of(moves["x"]) == lock_of(wanted), "previous is what was current before the newest switch"
+            assert moves["x"] not in self.damaged
             self.move("x", moves["x"], generation_history.ROLLBACK, killed)
 
     def whole(self, lock: str) -> list[str]:
@@ -227,7 +231,7 @@ class Bookkeeping(RuleBasedStateMachine):
     @rule(keep=st.integers(0, 3), purge=st.booleans(), killed=OF_A_COLLECTION)
     def collect(self, keep: int, purge: bool, killed: int) -> None:
         self.tick()
-        before, staged = set(self.there()), set(self.staged)
+        before, staged = set(self.there()), self.staged("x")
         back = self.before("x")
         possible = bool(back and self.whole(lock_of(back)))
         expected = set(self.ways_back(keep))
@@ -250,11 +254,25 @@ class Bookkeeping(RuleBasedStateMachine):
         assert plan_collection(self.observed(), part, {}) == {"purge": [], "collect": []}, "once is enough"
         spared = read_spared(str(self.root))
         assert set(spared) <= set(self.held)
-        kept = self.pinned | set(spared) | self.staged | {str(self.current["x"])}
+        kept = self.pinned | set(spared) | staged | {str(self.current["x"])}
         former = [one for one in self.there() if one.startswith("x-") and one not in kept]
         assert set(former) == expected - kept, "one whole generation of each of the most recent locks is kept"
         if keep and possible:
             assert self.whole(lock_of(str(back))), "the way back stays"
+
+    def staged(self, name: str) -> set[str]:
+        """What another run may have staged: never current since it was finished, of the newest locks; and what it may
+        just be building."""
+        finished = set(self.finished(name))
+        never = [one for one in self.there() if self.made.get(one, 0) > self.was_current.get(one, -1)]
+        never = [one for one in never if one.startswith(name + "-") and one != self.current[name]]
+        found = {one for one in never if one not in finished and self.made[one] >= self.moved[name] - DAY}
+        recent = [one for one in finished & set(never) if self.made[one] >= self.moved[name] - STAGED]
+        # The serials of one lock are made in order.
+        whole = sorted((one for one in recent if one not in self.damaged), key=lambda one: self.made[one])
+        for lock in newest([lock_of(one) for one in whole], STAGED_LOCKS):
+            found.add([one for one in whole if lock_of(one) == lock][-1])
+        return found
 
     def ways_back(self, keep: int) -> list[str]:
         finished = self.finished("x")
@@ -272,7 +290,6 @@ class Bookkeeping(RuleBasedStateMachine):
         if self.current["y"]:
             self.current["y"] = None
             self.moves["y"].append(("", generation_history.PURGE))
-            self.staged = {one for one in self.staged if not one.startswith("y-")}
 
     def check_spared(self, before: set[str], staged: set[str], purge: bool) -> None:
         gone = before - set(self.there())

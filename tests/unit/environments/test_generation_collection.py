@@ -102,10 +102,11 @@ class Node:
     def there(self) -> list[str]:
         return names(self.root / "generations")
 
-    def planned(self, keep: int = 0, purge: bool = False) -> dict[str, list[str]]:
+    def planned(self, keep: int = 0, purge: bool = False, collect_shared: bool = False) -> dict[str, list[str]]:
         """What a plan says of an environment whose link is where it belongs."""
         observed = observe(str(self.prefix), str(self.root))
-        return plan_collection(observed, {"declared": [{"name": "x"}], "keep": keep, "purge": purge}, {})
+        part = {"declared": [{"name": "x"}], "keep": keep, "purge": purge, "collect_shared": collect_shared}
+        return plan_collection(observed, part, {})
 
 
 def generation_history_time(moment: float) -> str:
@@ -292,15 +293,72 @@ def test_nothing_is_collected_on_a_shared_file_system(node: Node, monkeypatch: p
     assert node.planned() == NOTHING
 
 
+def test_on_a_shared_file_system_what_nobody_here_uses_goes_when_asked(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection, "is_shared", lambda _path: True)
+    node.collect()
+    # What was spared for that reason alone is work again, as soon as somebody asks for it.
+    assert node.planned(collect_shared=True)["collect"] == [FIRST, SECOND]
+    with subprocess.Popen(["sleep", "60"], cwd=node.path(FIRST)) as job:
+        assert node.collect(collect_shared=True).removed == [SECOND]
+        job.kill()
+    assert node.there() == [FIRST, THIRD]
+    assert node.planned(collect_shared=True) == NOTHING
+
+
 def test_what_another_run_has_staged_since_stays(node: Node) -> None:
     node.build("x-dddddddddddd-1")
     node.build("x-eeeeeeeeeeee-1", finished=False)
     assert node.collect().removed == [FIRST, SECOND]
     assert node.there() == [THIRD, "x-dddddddddddd-1", "x-eeeeeeeeeeee-1"]
-    # Once the link has moved on, what was staged before is nobody's any more.
+    # Two runs with two locks: who switches first leaves what the other one has staged. Nobody builds for days.
     node.build("x-ffffffffffff-1")
     node.switch("x-ffffffffffff-1")
-    assert node.collect().removed == [THIRD, "x-dddddddddddd-1", "x-eeeeeeeeeeee-1"]
+    assert node.collect().removed == [THIRD, "x-eeeeeeeeeeee-1"]
+    node.switch("x-dddddddddddd-1")
+    assert node.collect().removed == ["x-ffffffffffff-1"]
+    assert node.there() == ["x-dddddddddddd-1"]
+
+
+def test_what_was_staged_two_weeks_before_the_switch_goes(node: Node) -> None:
+    node.build("x-dddddddddddd-1")
+    node.build("x-ffffffffffff-1")
+    node.day += 12
+    node.switch("x-ffffffffffff-1")
+    assert node.collect(keep=3).removed == []
+    # Time alone is no reason: nothing is to be done before the link moves again.
+    node.day += 60
+    assert node.planned(keep=3) == NOTHING
+    node.switch(THIRD)
+    assert node.planned(keep=3)["collect"] == node.collect(keep=3).removed == ["x-dddddddddddd-1"]
+
+
+def test_of_what_was_staged_the_newest_of_two_locks_stay(node: Node) -> None:
+    staged = [f"x-{letter * 12}-1" for letter in "def"]
+    for name in (*staged, "x-ffffffffffff-2"):
+        node.build(name)
+    assert node.planned(keep=3)["collect"] == node.collect(keep=3).removed == ["x-dddddddddddd-1", "x-ffffffffffff-1"]
+    # One that is damaged is no use to anybody.
+    note_damage(str(node.path("x-ffffffffffff-2")))
+    assert node.collect(keep=3).removed == ["x-ffffffffffff-2"]
+    assert node.there() == [FIRST, SECOND, THIRD, "x-eeeeeeeeeeee-1"]
+
+
+def test_what_is_staged_for_the_first_switch_is_no_former_one(node: Node) -> None:
+    (node.prefix / "envs" / "x").unlink()
+    (node.root / generation_history.FILE).unlink()
+    shutil.rmtree(node.path(FIRST))
+    node.switch(THIRD)
+    assert node.collect(keep=0).removed == []
+    assert node.there() == [SECOND, THIRD]
+
+
+def test_a_name_that_was_current_before_may_be_that_of_something_new(node: Node) -> None:
+    node.collect()
+    node.build(FIRST)
+    assert node.there() == [FIRST, THIRD]
+    assert node.collect().removed == []
 
 
 def test_without_a_history_the_links_tell(node: Node) -> None:

@@ -126,11 +126,40 @@ def test_gpu_builds_are_found_among_the_packages_of_a_lock(
         (("torch", "wheel", "2.14.0", "13.2"), "7.0", False),
         (("torch", "wheel", "2.14.1+cu132", "13.2"), "10.3", True),
         (("torch", "wheel", "2.15.0+cu132", "13.2"), "7.0", None),  # 12.6 is to end there, and no more is known
-        (("torch", "wheel", "2.8.0+cu128", "12.8"), "7.0", None),  # what it holds is told in two ways: no row
+        (("torch", "wheel", "2.6.0+cu124", "12.4"), "6.1", True),
+        (("torch", "wheel", "2.6.0+cu124", "12.4"), "10.0", False),
+        (("torch", "wheel", "2.6.0+cu118", "11.8"), "3.7", True),
+        (("torch", "wheel", "2.7.1", "12.6"), "7.0", True),
+        (("torch", "wheel", "2.7.1+cu128", "12.8"), "7.0", False),  # taken out for this release alone
+        (("torch", "wheel", "2.7.1+cu128", "12.8"), "12.0", True),
+        (("torch", "wheel", "2.7.1+cu118", "11.8"), "10.0", False),
+        (("torch", "wheel", "2.8.0+cu126", "12.6"), "6.1", True),
+        (("torch", "wheel", "2.8.0+cu126", "12.6"), "10.0", False),
+        (("torch", "wheel", "2.8.0+cu128", "12.8"), "6.1", False),
+        (("torch", "wheel", "2.8.0+cu128", "12.8"), "7.0", True),
+        (("torch", "wheel", "2.10.0+cu129", "12.9"), "7.0", True),
+        (("torch", "wheel", "2.11.0+cu129", "12.9"), "7.0", False),
+        (("torch", "wheel", "2.13.0+cu129", "12.9"), "12.1", True),
+        (("torch", "wheel", "2.14.0+cu129", "12.9"), "7.0", None),  # not in its support matrix
+        (("torch", "wheel", "2.7.0+cu124", "12.4"), "7.0", None),  # no such build was published
         (("torch", "wheel", "9.0.0+cu200", "20.0"), "7.0", None),
     ],
 )
 def test_what_a_build_runs_on(build: tuple[str, str, str, str], capability: str, runs: bool | None) -> None:
     asked = dict(zip(("framework", "kind", "version", "cuda"), build, strict=True))
     row = gpu_builds.row_of(asked, "linux-64")
+    assert (None if row is None else gpu_builds.runs_on(row, capability)) == runs
+
+
+@pytest.mark.parametrize(
+    ("version", "cuda", "capability", "runs"),
+    [
+        ("2.9.0+cu128", "12.8", "9.0", True),
+        ("2.10.0+cu128", "12.8", "7.5", False),  # T4G, which the builds for x86-64 run on
+        ("2.9.1+cu126", "12.6", "10.0", False),
+        ("2.8.0+cu129", "12.9", "9.0", None),  # whether 8.0 is in it could not be told
+    ],
+)
+def test_what_a_wheel_for_aarch64_runs_on(version: str, cuda: str, capability: str, runs: bool | None) -> None:
+    row = gpu_builds.row_of({"framework": "torch", "kind": "wheel", "version": version, "cuda": cuda}, "linux-aarch64")
     assert (None if row is None else gpu_builds.runs_on(row, capability)) == runs

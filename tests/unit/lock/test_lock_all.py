@@ -227,6 +227,15 @@ def test_a_pair_of_another_tool_is_held_to_the_target(made, declared, targets, t
     document["package"][-1]["url"] = "https://example.com/c/linux-64/sympy-1.26.4-py311_0.conda"
     with pytest.raises(LockError, match=r"pip's sympy 1\.13\.0 is provided by conda too"):
         take()
+    # What another tool installs on demand, or on some targets only, is neither installed nor left out unsaid.
+    document["package"][-1].update(name="zlib-dev", category="dev", optional=True)
+    document["package"][-1]["url"] = "https://example.com/c/linux-64/zlib-dev-1.26.4-py311_0.conda"
+    with pytest.raises(LockError, match=r"x\.conda-lock\.yml: .*\(zlib-dev\): its category is 'dev'"):
+        take()
+    document["package"].pop()
+    pylock = state.pylock.read_text().replace('name = "sympy"\n', 'name = "sympy"\nmarker = "os_name == \'nt\'"\n')
+    with pytest.raises(LockError, match=r"x\.conda-lock\.yml: .*\(sympy\): it is for some targets only.*os_name"):
+        take()
 
 
 def test_an_environment_file_is_found_and_missing_ones_are_named(made, declared, targets, tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.condafleet.core.plugins.module_utils import lockfile, lockinputs, lockwords
+from ansible_collections.condafleet.core.plugins.module_utils.projects import normal_name
 from condafleet.lock.files import HEADER, make_pair
 
 INPUTS = lockinputs.inputs("e", "t", spec={"conda": ["python"]}, definition={}, channels=[], sources="depot")
@@ -49,7 +50,7 @@ def wheel_records(draw):
     name, version = draw(projects), draw(versions)
     plain = name.replace("-", "_").replace("+", "%2B")
     return {
-        "name": lockfile.normal_name(name),
+        "name": normal_name(name),
         "version": version,
         "url": f"https://w.example.com/{plain}-{version.replace('+', '%2B')}-py3-none-any.whl",
         "sha256": f"{draw(hexes):064x}",

@@ -100,6 +100,17 @@ def test_documents_of_another_shape_are_refused(wrong, message):
         ("url", "python-3.11.9-h1_0.conda", "no platform folder"),
         ("name", None, "name is missing or no text"),
         ("name", "ca-certificates", "which is not ca-certificates"),
+        (
+            "category",
+            "dev",
+            r"package\[0\] \(python\): its category is 'dev'\. Accepted: .* Next: .*--no-dev-dependencies",
+        ),
+        (
+            "category",
+            "docs",
+            r"package\[0\] \(python\): its category is 'docs'\. Accepted: .* Next: .*--filter-categories",
+        ),
+        ("optional", True, r"package\[0\] \(python\): its category is 'main', and it is optional\. Accepted: "),
     ],
 )
 def test_conda_entries_that_can_not_be_trusted_are_refused_by_name(key, value, message):
@@ -121,6 +132,10 @@ def test_a_package_that_stands_twice_is_refused():
     [
         ({"wheels": []}, r"packages\[0\] \(torch\): 0 wheels. Accepted: exactly one"),
         ({"vcs": {"type": "git"}}, "'vcs' is no wheel"),
+        (
+            {"marker": "sys_platform == 'win32'"},
+            r"packages\[0\] \(torch\): .* marker .*sys_platform.* Next: name the pylock",
+        ),
         ({"wheels": [{"url": "https://x.invalid/torch-1.tar.gz", "hashes": {"sha256": SHA}}]}, "is no wheel"),
         ({"wheels": [{"url": "https://x.invalid/torch-1-py3-none-any.whl"}]}, "sha256 is missing"),
         ({"wheels": [{"path": "torch-1-py3-none-any.whl", "hashes": {"sha256": SHA}}]}, "url is missing"),
@@ -129,6 +144,20 @@ def test_a_package_that_stands_twice_is_refused():
 def test_pylock_entries_that_can_not_be_trusted_are_refused_by_name(changes, message):
     with pytest.raises(lockfile.LockFileError, match=message):
         lockfile.parse(conda_lock(), pylock(**changes))
+
+
+def test_what_says_that_it_is_no_option_is_taken():
+    document = conda_lock()
+    document["package"][0].update(category="main", optional=False)
+    assert len(lockfile.parse(document, pylock(marker="")).packages) == 3
+
+
+@pytest.mark.parametrize("manager", ["conda", "pip"])
+def test_a_wheel_of_a_conda_lock_file_has_a_category_too(manager):
+    document = conda_lock()
+    document["package"][0].update(manager=manager, category="dev", optional=True)
+    with pytest.raises(lockfile.LockFileError, match=r"\(python\): its category is 'dev', and it is optional"):
+        lockfile.parse(document, {})
 
 
 def test_unknown_pylock_format_is_refused():

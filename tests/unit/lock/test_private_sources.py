@@ -179,7 +179,7 @@ def test_an_index_that_does_not_answer_is_never_replaced_by_another(
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503, None])
 def test_the_site_s_own_torch_is_never_replaced_where_its_index_does_not_say_whether_it_has_it(
-    status: int | None,
+    status: int | None, tmp_path: Path
 ) -> None:
     with Site({}, ["nobody"], status or 500) as site:
         sources = upstream([], [f"{site.url}/simple"])
@@ -187,16 +187,18 @@ def test_the_site_s_own_torch_is_never_replaced_where_its_index_does_not_say_whe
             site.server.server_close()
         expected = "environments_auth: .* answers 40[13]" if status in (401, 403) else "environments_indexes: .* read"
         with pytest.raises(LockError, match=f"{expected}.*Nothing was written"):
-            index_options(sources, "cu128", {})
+            index_options(sources, "cu128", {}, tmp_path)
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_an_index_that_has_no_torch_leaves_it_to_pytorch_s_own(status: int) -> None:
+def test_an_index_that_has_no_torch_leaves_it_to_pytorch_s_own(status: int, tmp_path: Path) -> None:
     with Site({}, ["nobody"], status) as site:
-        assert "--torch-backend=cu128" in index_options(upstream([], [f"{site.url}/simple"]), "cu128", {})
+        assert "--torch-backend=cu128" in index_options(upstream([], [f"{site.url}/simple"]), "cu128", {}, tmp_path)
     with Site({}) as site:
         site.add_wheel("torch", "1.0")
-        assert not [one for one in index_options(upstream([], [f"{site.url}/simple"]), "cu128", {}) if "torch" in one]
+        assert not [
+            one for one in index_options(upstream([], [f"{site.url}/simple"]), "cu128", {}, tmp_path) if "torch" in one
+        ]
 
 
 def test_a_channel_that_refuses_is_one_clear_error(channel: Site, targets: Any, tmp_path: Path) -> None:

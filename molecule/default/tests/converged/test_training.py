@@ -30,7 +30,11 @@ def read(name: str, header: int) -> npt.NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(("environment", "framework"), JOBS)
-def test_the_weights_recognise_the_test_set(host: Host, environment: str, framework: str) -> None:
+def test_the_weights_recognise_the_test_set(
+    host: Host, declared: tuple[str, ...], environment: str, framework: str
+) -> None:
+    if environment not in declared:
+        pytest.skip("declared for the other node alone")
     folder = f"{VALIDATION}/{environment}/{framework}"
     result = json.loads(host.file(f"{folder}/result.json").content_string)
     assert result["verdict"] == "PASS"
