@@ -178,7 +178,10 @@ def _remaps(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
 
 
 def _nvlink(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    links = gpu.get("nvlinks") or []
+    missing = _missing(gpu, "nvlinks", one, subject)
+    if missing:
+        return missing
+    links = gpu["nvlinks"]
     if not links:
         return findings.skipped(one.check, subject, "it has no NVLink", "nothing")
     down = [link["link"] for link in links if not link["active"]]

@@ -57,10 +57,13 @@ def outliers(values: Mapping[str, float], better: str, deviations: float, gap_pe
     found = band(list(values.values()), deviations, gap_percent)
     if found is None:
         return {}
-    low, high = better in ("higher", "same"), better in ("lower", "same")
-    return {
-        name: found for name, value in values.items() if (low and value < found.low) or (high and value > found.high)
-    }
+    below = [name for name, value in values.items() if value < found.low]
+    above = [name for name, value in values.items() if value > found.high]
+    # Where half of them stand apart there is nothing that they stand apart from.
+    if 2 * len(below + above) >= len(values):
+        return {}
+    bad = {"higher": below, "lower": above, "same": below + above}[better]
+    return {name: found for name in values if name in bad}
 
 
 def odd_ones(values: Mapping[str, Hashable]) -> Dict[str, Any]:

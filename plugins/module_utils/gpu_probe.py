@@ -91,7 +91,7 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
     }
     for field, question in questions.items():
         found[field] = ask(field, question) if device is not None else None
-    found["nvlinks"] = links(nvml, device) if device is not None else []
+    found["nvlinks"] = ask("nvlinks", lambda: links(nvml, device)) if device is not None else None
     return found
 
 
@@ -101,14 +101,14 @@ def links(nvml: Any, device: Any) -> List[Dict[str, Any]]:
     for link in range(nvml.NVML_NVLINK_MAX_LINKS):
         try:
             active = nvml.nvmlDeviceGetNvLinkState(device, link) == nvml.NVML_FEATURE_ENABLED
-        except nvml.NVMLError:
-            # Not supported, or beyond the last link.
+        except (nvml.NVMLError_NotSupported, nvml.NVMLError_InvalidArgument):
+            # It has none, or this is beyond the last one.
             break
         counts: Dict[str, int] = {}
         for name, constant in LINK_ERRORS.items():
             try:
                 counts[name] = nvml.nvmlDeviceGetNvLinkErrorCounter(device, link, getattr(nvml, constant))
-            except nvml.NVMLError:
+            except nvml.NVMLError_NotSupported:
                 # Newer generations of NVLink count otherwise.
                 continue
         found.append({"link": link, "active": active, "errors": counts})

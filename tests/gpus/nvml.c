@@ -2,7 +2,7 @@
  *
  * A stand-in for libnvidia-ml.so.1, so that nvidia-ml-py itself can be run where there is no GPU.
  * It answers what the file /etc/condafleet-gpus (or $CONDAFLEET_GPUS) says, line by line `FIELD=VALUE` for all GPUs or
- * `INDEX.FIELD=VALUE` for one; what is not in the file is not supported, as with a GPU that lacks it. Everything it says
+ * `INDEX.FIELD=VALUE` for one; what is not in the file, or named by `unsupported=FIELD`, is not supported. Everything it says
  * is synthetic. `hang=1` makes it sleep in nvmlInit, as a sick driver does. Signatures: NVIDIA's NVML API reference.
  */
 #include <stdio.h>
@@ -56,8 +56,11 @@ static int number(int index, const char *field, long long *out) {
 
 static nvmlReturn_t as_uint(nvmlDevice_t one, const char *field, unsigned int *out) {
     long long value;
+    char lacks[64];
     if (number(one->index, "lost", &value) && value)
         return GPU_IS_LOST;
+    if (text(one->index, "unsupported", lacks, sizeof lacks) && !strcmp(lacks, field))
+        return NOT_SUPPORTED;
     if (!number(one->index, field, &value))
         return NOT_SUPPORTED;
     *out = (unsigned int)value;
@@ -221,7 +224,11 @@ nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t one, unsigned 
 /* `nvlinks=18`, `nvlink3=0` for one that is down, `nvlink3_replay=7` for one with errors. */
 nvmlReturn_t nvmlDeviceGetNvLinkState(nvmlDevice_t one, unsigned int link, unsigned int *out) {
     long long links = 0, state = 1;
+    long long lost = 0;
     char field[32];
+    number(one->index, "lost", &lost);
+    if (lost)
+        return GPU_IS_LOST;
     number(one->index, "nvlinks", &links);
     if (link >= links)
         return links ? INVALID_ARGUMENT : NOT_SUPPORTED;

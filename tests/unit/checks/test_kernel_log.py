@@ -1,0 +1,65 @@
+"""The kernel's messages, and the Xids among them. The messages are synthetic, in the forms that NVIDIA documents."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.condafleet.core.plugins.module_utils import kernel_log
+from ansible_collections.condafleet.core.plugins.module_utils.kernel_log import Messages
+
+# https://docs.nvidia.com/deploy/xid-errors/ and /deploy/a100-gpu-mem-error-mgmt/ give the forms.
+LOST = "NVRM: Xid (PCI:0000:65:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
+CONTAINED = "NVRM: Xid (PCI:0000:01:00 GPU-I:05): 94, pid=7194, Contained: CE User Channel (0x9). RST: No, D-RST: No"
+
+
+def test_records_of_the_ring_buffer_are_read_with_their_times() -> None:
+    text = f"6,0,0,-;Linux version 6.1\n SUBSYSTEM=pci\n3,812,5000000,-;{LOST}\nnonsense\n"
+    lines, first = kernel_log.parse_kmsg(text, 1000.0)
+    assert lines == [(1000.0, "Linux version 6.1"), (1005.0, LOST)]
+    assert first == 0
+
+
+def test_lines_of_the_journal_are_read_with_their_times() -> None:
+    text = f"1700000000.123456 node01 kernel: {LOST}\n1700000001.5 node01 systemd[1]: {LOST}\n-- No entries --\n"
+    assert kernel_log.parse_journal(text) == [(1700000000.123456, LOST)]
+
+
+def test_old_xids_keep_nobody_out() -> None:
+    messages = Messages([(100.0, LOST), (5000.0, CONTAINED), (9000.0, LOST), (9100.0, "usb 1-1: new")], 0.0, "a log")
+    found = kernel_log.xids(messages, 7200, 10000.0)
+    assert [(one["xid"], one["bus_id"], one["age"], bool(one["meaning"])) for one in found] == [
+        (94, "0000:01:00", 5000.0, False),
+        (79, "0000:65:00", 1000.0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("0000:65:00", "00000000:65:00.0", True),
+        ("0000:65:00.0", "65:00.0", True),
+        ("0000:6A:00", "00000000:6a:00.0", True),
+        ("0000:65:00", "00000001:65:00.0", False),
+        ("0000:65:00", "0000:66:00", False),
+    ],
+)
+def test_a_gpu_is_known_by_its_bus_however_it_is_written(first: str, second: str, same: bool) -> None:
+    assert kernel_log.same_bus(first, second) is same
+
+
+def test_a_ring_buffer_that_has_lost_its_beginning_reaches_back_to_its_first_line(tmp_path: Path) -> None:
+    up = time.clock_gettime(time.CLOCK_MONOTONIC)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    whole.write_text(f"6,0,0,-;Linux\n6,1,{int((up - 60) * 1e6)},-;later\n")
+    torn.write_text(f"6,900,{int((up - 60) * 1e6)},-;later\n")
+    assert time.time() - kernel_log.from_kmsg(str(whole)).since == pytest.approx(up, abs=5)
+    assert time.time() - kernel_log.from_kmsg(str(torn)).since == pytest.approx(60, abs=5)
+
+
+def test_without_any_log_it_is_said_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(kernel_log.NoLogError, match=r"can't be read: .*No such file.*; there is no journalctl"):
+        kernel_log.read(7200, kmsg=str(tmp_path / "kmsg"))
