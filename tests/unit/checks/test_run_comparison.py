@@ -1,0 +1,69 @@
+"""What moved between two validations of a node, and what else changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.condafleet.core.plugins.module_utils import findings
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
+from ansible_collections.condafleet.core.plugins.module_utils.run_comparison import compare
+
+GPU = "GPU-1"
+IDENTITY = {
+    "driver": "570.86", "cuda": "12.8", "kernel": "6.1.0", "generations": {"pytorch": "pytorch-aaa-1"},
+    "gpus": [{"uuid": GPU}],
+}  # fmt: skip
+
+
+def run(figure: float = 100.0, *, verdict: str = "PASS", version: int = 1, **identity: Any) -> dict[str, Any]:
+    speed = findings.passed(BY_NAME["speed.memory"], GPU, figure)
+    ecc = findings.failed(BY_NAME["gpu.ecc"], GPU, 2, "2 errors", "drain")
+    if verdict == "PASS":
+        ecc = findings.passed(BY_NAME["gpu.ecc"], GPU, 0)
+    return {"identity": {**IDENTITY, **identity}, "findings": [{**speed, "version": version}, ecc]}
+
+
+def test_two_alike_runs_moved_nothing() -> None:
+    found = compare(run(), run(104.0))
+    assert (found["verdicts"], found["figures"], found["software"]) == ([], [], {})
+    assert found["conclusion"] == "Nothing moved."
+
+
+def test_what_got_slower_with_the_same_software_points_at_the_hardware() -> None:
+    found = compare(run(), run(80.0))
+    assert found["figures"] == [
+        {"check": "speed.memory", "subject": GPU, "unit": "GB/s", "before": 100.0, "after": 80.0, "percent": -20.0}
+    ]
+    assert found["conclusion"].startswith("Neither software nor GPUs changed in between: look at the hardware")
+
+
+def test_what_changed_in_between_is_told() -> None:
+    found = compare(run(), run(80.0, driver="575.51", generations={"pytorch": "pytorch-bbb-1", "jax": "jax-c-1"}))
+    assert found["software"] == {
+        "driver": ["570.86", "575.51"],
+        "jax": [None, "jax-c-1"],
+        "pytorch": ["pytorch-aaa-1", "pytorch-bbb-1"],
+    }
+    assert "driver 570.86 → 575.51; jax none → jax-c-1; pytorch pytorch-aaa-1 → pytorch-bbb-1" in found["conclusion"]
+    assert "--rerun-previous" in found["conclusion"]
+
+
+def test_a_gpu_that_was_replaced_is_told() -> None:
+    found = compare(run(), run(80.0, gpus=[{"uuid": "GPU-2"}]))
+    assert found["gpus"] == {"gone": [GPU], "new": ["GPU-2"]}
+    assert "1 GPU(s) gone, 1 new" in found["conclusion"]
+
+
+def test_a_verdict_that_turned_is_told_with_its_reason() -> None:
+    (moved,) = compare(run(), run(verdict="FAIL"))["verdicts"]
+    assert moved == {"check": "gpu.ecc", "subject": GPU, "before": "PASS", "after": "FAIL", "reason": "2 errors"}
+
+
+def test_only_what_means_the_same_is_compared() -> None:
+    found = compare(run(), run(50.0, version=2))
+    assert found["figures"] == []
+    assert found["not_compared"] == ["speed.memory (GPU-1) has version 1, then 2"]
+    alone = compare({**run(), "findings": []}, run())
+    assert alone["not_compared"] == [
+        "gpu.ecc (GPU-1) is in the later run alone", "speed.memory (GPU-1) is in the later run alone",
+    ]  # fmt: skip
