@@ -14,7 +14,7 @@ import scenario
 
 ENVS = "/opt/miniconda3/envs"
 GENERATIONS = "/opt/condafleet/generations"
-# Compares what is installed with the receipt, by the node's own quick look, for each finished generation.
+# Holds ROOT for so many seconds, as a run of another controller would.
 HOLDER = """
 import fcntl, json, os, sys, time
 descriptor = os.open("/opt/condafleet/lock", os.O_RDWR | os.O_CREAT, 0o600)
