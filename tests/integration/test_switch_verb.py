@@ -103,8 +103,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, locked: tuple[Path, str]) -> Fleet:
-    fleet = Fleet(tmp_path, locked[0])
+def fleet(tmp_path_factory: pytest.TempPathFactory, locked: tuple[Path, str]) -> Fleet:
+    # Short: it stands in the first line of scripts.
+    fleet = Fleet(tmp_path_factory.mktemp("f"), locked[0])
     fleet.stage(locked[1])
     return fleet
 
