@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -69,6 +70,17 @@ def depot_path() -> Path | None:
     noted = ROOT / "build" / "DEPOT_PATH"
     path = Path(said) if said else Path(noted.read_text(encoding="utf-8").strip()) if noted.is_file() else None
     return path if path and (path / "manifest.json").is_file() else None
+
+
+def local_nodes(depot: Path, top: Path) -> dict[str, str]:
+    """Variables of nodes that are this machine, each with a temporary folder below `top`, and of their depot."""
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_remote_tmp": str(top / "tmp"),
+        "depot_url": depot.as_uri(),
+        "depot_sha256": hashlib.sha256((depot / "manifest.json").read_bytes()).hexdigest(),
+    }
 
 
 def packages_of(depot: Path, names: Sequence[str], wheel_name: str | None = None) -> list[Package]:

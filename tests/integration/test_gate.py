@@ -5,7 +5,6 @@ Two nodes of this machine (local connection, folders of their own), and the embe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installs import ROOT, depot_path
+from installs import ROOT, depot_path, local_nodes
 
 DEPOT = depot_path()
 pytestmark = [
@@ -37,11 +36,7 @@ class Fleet:
         assert DEPOT is not None
         self.top = top
         self.variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_remote_tmp": str(top / "tmp"),
-            "depot_url": DEPOT.as_uri(),
-            "depot_sha256": hashlib.sha256((DEPOT / "manifest.json").read_bytes()).hexdigest(),
+            **local_nodes(DEPOT, top),
             "miniconda_distribution": "embedded",
             "miniconda_prefix": f"{top}/{{{{ inventory_hostname }}}}/miniconda3",
             "shell_init_system_root": f"{top}/{{{{ inventory_hostname }}}}/system",

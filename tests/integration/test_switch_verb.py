@@ -5,7 +5,6 @@ Two nodes of this machine with generations that are made up, and a genuine lock 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installs import ROOT, depot_path
+from installs import ROOT, depot_path, local_nodes
 
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
@@ -38,11 +37,7 @@ class Fleet:
         assert DEPOT is not None
         self.top = top
         self.variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_remote_tmp": str(top / "tmp"),
-            "depot_url": DEPOT.as_uri(),
-            "depot_sha256": hashlib.sha256((DEPOT / "manifest.json").read_bytes()).hexdigest(),
+            **local_nodes(DEPOT, top),
             "environments_prefix": f"{top}/{{{{ inventory_hostname }}}}/mini",
             "environments_root": f"{top}/{{{{ inventory_hostname }}}}/root",
             "environments_locks_dir": str(locks),
@@ -103,8 +98,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, locked: tuple[Path, str]) -> Fleet:
-    fleet = Fleet(tmp_path, locked[0])
+def fleet(tmp_path_factory: pytest.TempPathFactory, locked: tuple[Path, str]) -> Fleet:
+    # Short: it stands in the first line of scripts.
+    fleet = Fleet(tmp_path_factory.mktemp("f"), locked[0])
     fleet.stage(locked[1])
     return fleet
 

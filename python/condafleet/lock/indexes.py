@@ -17,6 +17,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.url_secrets import
 from condafleet.errors import LockError
 from condafleet.lock import pytorch
 from condafleet.lock.credentials import refused
+from condafleet.lock.reaching import why
 from condafleet.lock.sources import Sources
 
 _ACCEPT: Mapping[str, str] = {"Accept": "application/vnd.pypi.simple.v1+json, text/html;q=0.5"}
@@ -56,12 +57,12 @@ def has_project(index: str, project: str, hosts: Hosts) -> bool:
             raise refused(url, said, hosts) from error
         raise _unreadable(url, f"it answers {said}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _unreadable(url, str(getattr(error, "reason", "") or error or type(error).__name__)) from error
+        raise _unreadable(url, why(error)) from error
 
 
-def _unreadable(url: str, why: str) -> LockError:
+def _unreadable(url: str, said: str) -> LockError:
     return LockError(
-        f"environments_indexes: {masked(url)} can't be read: {masked(why)}. Accepted: indexes that answer, since what "
+        f"environments_indexes: {masked(url)} can't be read: {masked(said)}. Accepted: indexes that answer, since what "
         "one of them may have is never taken from another. Next: try again, correct it, or take it out. Nothing was "
         "written."
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from condafleet.errors import LockError
+from condafleet.lock.reaching import why
 
 PLACE = "https://download.pytorch.org/whl/{backend}"
 # What uv 0.13 takes from PyTorch's index, but for builds for GPUs that no target stands for.
@@ -70,12 +71,12 @@ def _page(project: str, backend: str) -> str | None:
             return None
         raise _unreadable(url, f"it answers {error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _unreadable(url, str(getattr(error, "reason", "") or error or type(error).__name__)) from error
+        raise _unreadable(url, why(error)) from error
 
 
-def _unreadable(url: str, why: str) -> LockError:
+def _unreadable(url: str, said: str) -> LockError:
     return LockError(
-        f"environments_indexes: {url} can't be read: {why}. It is asked for what of PyTorch's projects the declared "
+        f"environments_indexes: {url} can't be read: {said}. It is asked for what of PyTorch's projects the declared "
         "indexes have not. Accepted: that index, or a declared one that has torch. Next: try again, or have torch on a "
         "declared index. Nothing was written."
     )

@@ -27,6 +27,11 @@ def access_environment(access: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         yield {**found, "SSL_CERT_FILE": str(bundle), "REQUESTS_CA_BUNDLE": str(bundle)}
 
 
+def why(error: BaseException) -> str:
+    """What kept a request from its answer, in words; some errors have none."""
+    return str(getattr(error, "reason", "") or error or type(error).__name__)
+
+
 def _proxies(proxies: Mapping[str, Any]) -> dict[str, str]:
     values = {f"{scheme}_proxy": str(proxies.get(scheme) or "") for scheme in ("http", "https")}
     if not any(values.values()):

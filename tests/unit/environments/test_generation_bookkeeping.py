@@ -277,7 +277,9 @@ class Bookkeeping(RuleBasedStateMachine):
     def ways_back(self, keep: int) -> list[str]:
         finished = self.finished("x")
         moves = [one for one, _why in self.moves["x"]]
-        kept = {lock_of(str(self.current["x"])), *(lock_of(one) for one in self.pinned - self.damaged)}
+        # A pinned one that was never finished stays, but is no way back.
+        whole_pins = (self.pinned & set(finished)) - self.damaged
+        kept = {lock_of(str(self.current["x"])), *(lock_of(one) for one in whole_pins)}
         locks = [one for one in newest([lock_of(one) for one in moves], len(moves)) if one not in kept]
         found = []
         for lock in locks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,13 @@ from ansible_collections.condafleet.core.plugins.module_utils.lockfile import di
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environment
 from ansible_collections.condafleet.core.plugins.plugin_utils.lock_files import LockEntry, read_pair, with_contents
 
-LOCK = """\
-version: 1
-metadata:
-  channels: [{url: conda-forge, used_env_vars: []}]
-  platforms: [linux-64]
-  sources: []
-  content_hash: {linux-64: x}
-package:
-- name: zlib
-  version: VERSION
-  manager: conda
-  platform: linux-64
-  dependencies: {}
-  url: https://example.invalid/linux-64/zlib-VERSION-h0_0.conda
-  hash: {md5: 0123456789abcdef0123456789abcdef, sha256: SHA256}
-  category: main
-  optional: false
-"""
+WriteLock = Callable[[str], str]
 TARGETS = {"linux-64-cpu": {"platform": "linux-64", "glibc": "2.28", "cuda": None}}
 
 
-def written(folder: Path, version: str = "1.3.1") -> dict[str, Any]:
-    """A lock's files, and what the action `lock` would say of them."""
-    path = folder / "linux-64-cpu.conda-lock.yml"
-    path.write_text(LOCK.replace("VERSION", version).replace("SHA256", "a" * 64))
-    said: dict[str, Any] = {"conda_lock": str(path), "pylock": None, "variables": {"A": "b"}, "state": "reused"}
+def written(path: str) -> dict[str, Any]:
+    """What the action `lock` would say of a lock's files."""
+    said: dict[str, Any] = {"conda_lock": path, "pylock": None, "variables": {"A": "b"}, "state": "reused"}
     return {**said, "digest": digest(read_pair(said, said["variables"]))}
 
 
@@ -54,8 +36,8 @@ def node(generation: str | None, digest_of_it: str) -> dict[str, Any]:
     }
 
 
-def test_content_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
-    entry = LockEntry(written(tmp_path))
+def test_content_is_read_when_it_is_asked_for(write_lock: WriteLock) -> None:
+    entry = LockEntry(written(write_lock("1.3.1")))
     assert entry["packages"] == [{"manager": "conda", "name": "zlib", "version": "1.3.1", "build": "h0_0"}]
     assert entry["needs"]["archives"] == "conda - zlib-1.3.1-h0_0.conda"
     assert set(entry) == {"conda_lock", "pylock", "variables", "state", "digest", "packages", "needs"}
@@ -71,8 +53,8 @@ def test_what_was_handed_over_whole_is_taken_as_it_is() -> None:
     assert LockEntry({"digest": "d", "packages": [], "needs": {"a": 1}})["needs"] == {"a": 1}
 
 
-def test_a_node_that_is_converged_has_no_lock_read(tmp_path: Path) -> None:
-    said = written(tmp_path)
+def test_a_node_that_is_converged_has_no_lock_read(write_lock: WriteLock) -> None:
+    said = written(write_lock("1.3.1"))
     locks = with_contents({"e": {"linux-64-cpu": said}})["e"]
     Path(said["conda_lock"]).unlink()
     entry = {"name": "e", "targets": ["linux-64-cpu"]}
@@ -81,8 +63,8 @@ def test_a_node_that_is_converged_has_no_lock_read(tmp_path: Path) -> None:
         plan_environment(node(None, said["digest"]), entry, TARGETS, locks)
 
 
-def test_a_lock_that_was_written_meanwhile_is_refused(tmp_path: Path) -> None:
-    said = written(tmp_path)
-    written(tmp_path, "1.3.2")
+def test_a_lock_that_was_written_meanwhile_is_refused(write_lock: WriteLock) -> None:
+    said = written(write_lock("1.3.1"))
+    write_lock("1.3.2")
     with pytest.raises(FleetError, match="is not what this run planned with"):
         LockEntry(said)["packages"]

@@ -9,9 +9,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+WriteLock = Callable[[str], str]
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = """
 import json, sys
@@ -22,30 +24,6 @@ try:
 except AnsibleActionFail as error:
     print(json.dumps({"refused": str(error)}))
 """
-LOCK = """\
-version: 1
-metadata:
-  channels: [{url: conda-forge, used_env_vars: []}]
-  platforms: [linux-64]
-  sources: []
-  content_hash: {linux-64: x}
-package:
-- name: zlib
-  version: VERSION
-  manager: conda
-  platform: linux-64
-  dependencies: {}
-  url: https://example.invalid/linux-64/zlib-VERSION-h0_0.conda
-  hash: {md5: 0123456789abcdef0123456789abcdef, sha256: SHA256}
-  category: main
-  optional: false
-"""
-
-
-def write(folder: Path, version: str) -> dict[str, str]:
-    path = folder / "linux-64-cpu.conda-lock.yml"
-    path.write_text(LOCK.replace("VERSION", version).replace("SHA256", "a" * 64))
-    return {"conda_lock": str(path)}
 
 
 def read_lock(*arguments: Any) -> dict[str, Any]:
@@ -58,16 +36,16 @@ def read_lock(*arguments: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_lock_that_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
-    planned = read_lock(write(tmp_path, "1.3.1"), {})
-    assert read_lock(write(tmp_path, "1.3.1"), {}, planned["digest"]) == planned
-    refused = read_lock(write(tmp_path, "1.3.2"), {}, planned["digest"])["refused"]
+def test_a_lock_that_changed_since_the_plan_is_refused(write_lock: WriteLock) -> None:
+    planned = read_lock({"conda_lock": write_lock("1.3.1")}, {})
+    assert read_lock({"conda_lock": write_lock("1.3.1")}, {}, planned["digest"]) == planned
+    refused = read_lock({"conda_lock": write_lock("1.3.2")}, {}, planned["digest"])["refused"]
     assert "linux-64-cpu.conda-lock.yml is not what this run planned with" in refused
     assert "Nothing was switched" in refused
 
 
-def test_declared_variables_are_part_of_what_is_built(tmp_path: Path) -> None:
-    lock = write(tmp_path, "1.3.1")
+def test_declared_variables_are_part_of_what_is_built(write_lock: WriteLock) -> None:
+    lock = {"conda_lock": write_lock("1.3.1")}
     with_one = read_lock(lock, {"A": "b"})
     assert with_one["variables"] == {"A": "b"}
     assert with_one["digest"] != read_lock(lock, {})["digest"]

@@ -14,7 +14,7 @@ import scenario
 
 ENVS = "/opt/miniconda3/envs"
 GENERATIONS = "/opt/condafleet/generations"
-# Compares what is installed with the receipt, by the node's own quick look, for each finished generation.
+# Holds ROOT for so many seconds, as a run of another controller would.
 HOLDER = """
 import fcntl, json, os, sys, time
 descriptor = os.open("/opt/condafleet/lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -25,8 +25,6 @@ os.pwrite(descriptor, json.dumps(held).encode(), 0)
 print(os.getpid(), flush=True)
 time.sleep(float(sys.argv[1]))
 """
-# Of a run whose generation was surplus to another one, which had switched before it.
-OVERTAKEN = "no finished generation of lock"
 Controller = Callable[..., "subprocess.Popen[str]"]
 Root = Callable[..., str]
 
@@ -96,12 +94,12 @@ def test_different_environments_are_both_right(controller: Controller, root: Roo
 
 
 def test_two_locks_of_one_environment(controller: Controller, root: Root, tmp_path: Path) -> None:
-    """The later switch counts. A run whose generation the other one has collected meanwhile says what is missing."""
+    """The later switch counts, and nobody collects what the other one has staged."""
     folders = {name: tmp_path / name for name in ("a", "b")}
     runs = {name: controller(concurrent_which=name, environments_locks_dir=str(folders[name])) for name in folders}
-    well = [name for name, process in runs.items() if fared(process, OVERTAKEN)]
-    assert well
-    assert which(root, "plain") in well
+    for process in runs.values():
+        ended(process)
+    assert which(root, "plain") in runs
     assert unfinished(root) == []
     ended(controller(concurrent_which="a", environments_locks_dir=str(folders["a"])))
     assert which(root, "plain") == "a"
@@ -109,7 +107,7 @@ def test_two_locks_of_one_environment(controller: Controller, root: Root, tmp_pa
 
 def test_two_declarations_for_one_lock_folder(controller: Controller, root: Root) -> None:
     runs = [controller(concurrent_which=name) for name in ("c", "d")]
-    well = [fared(process, OVERTAKEN, "is not what this run planned with") for process in runs]
+    well = [fared(process, "is not what this run planned with") for process in runs]
     assert which(root, "plain") in (("c", "d") if any(well) else ("a",))
     ended(controller(concurrent_which="d"))
     assert which(root, "plain") == "d"
@@ -149,7 +147,8 @@ def test_who_waits_says_for_whom(controller: Controller, held: Callable[[float],
     pid = held(20)
     said = ended(controller(concurrent_which="waited"))
     holder = rf"process {pid} on elsewhere since 2026-01-02T03:04:05Z \(build of the test\)"
-    assert re.search(rf"plain: wait for {holder}, which holds /opt/condafleet", said), said
+    # Whatever the run does first in ROOT: it makes room there where a former one has left something.
+    assert re.search(rf"(plain|collection): wait for {holder}, which holds /opt/condafleet", said), said
 
 
 def test_who_waits_too_long_says_who_is_in_the_way(held: Callable[[float], str], root: Root) -> None:
