@@ -10,6 +10,9 @@ from urllib.parse import quote
 from ansible_collections.condafleet.core.plugins.module_utils import paths
 from ansible_collections.condafleet.core.plugins.module_utils.dataset import PARTS, part_of
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
+from ansible_collections.condafleet.core.plugins.module_utils.declare_checks import check_checks
+from ansible_collections.condafleet.core.plugins.module_utils.declare_groups import check_groups
+from ansible_collections.condafleet.core.plugins.module_utils.declare_outcome import check_outcome
 from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
     boolean,
     list_of,
@@ -35,7 +38,8 @@ def check_validation(
     manifest: Optional[Mapping[str, Any]] = None,
     scripts: Optional[Mapping[str, str]] = None,
 ) -> Dict[str, Any]:
-    """The declaration, resolved: {enabled, rerun, jobs, data, epochs, batch_size, seed, least_accuracy, …}.
+    """The declaration, resolved: {enabled, rerun, jobs, data, epochs, …} and what declare_checks.py, declare_groups.py
+    and declare_outcome.py say.
 
     `values` are the role's variables without `validation_`, with depot_url and depot_sha256; `manifest` is the depot's.
     A job is {environment, framework, job_digest, variables}. `scripts` are the collection's own unless given.
@@ -55,6 +59,9 @@ def check_validation(
         job["job_digest"] = job_digest(job["framework"], texts, data, schedule)
     return {
         **schedule,
+        **check_checks(values),
+        **check_groups(values),
+        **check_outcome(values),
         "enabled": enabled,
         "rerun": boolean("validation_rerun", values.get("rerun", False)),
         "jobs": wanted,

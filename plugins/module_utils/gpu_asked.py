@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -57,9 +58,7 @@ def in_child(work: Callable[[], Dict[str, Any]], limit: float) -> Dict[str, Any]
 def _probe(wheel: Optional[str]) -> Dict[str, Any]:
     if wheel:
         sys.path.insert(0, wheel)
-    import pynvml
-
-    return probe(pynvml)
+    return probe(importlib.import_module("pynvml"))
 
 
 def _be_the_child(work: Callable[[], Dict[str, Any]], reading: int, writing: int) -> None:
