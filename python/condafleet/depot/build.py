@@ -35,7 +35,7 @@ from condafleet.depot.place import DepotSummary
 from condafleet.errors import DepotError, InputError
 from condafleet.version import __version__
 
-DEFAULT_FRAMEWORKS = ("torch", "tensorflow", "keras")
+DEFAULT_FRAMEWORKS = ("torch", "tensorflow", "keras", "jax")
 BATCH = 8
 """Wheels fetched by one pip call: an interrupted build loses at most these."""
 # What decides about the bytes of a depot; readers of depots (verify, serve, contents) do not.
@@ -347,7 +347,11 @@ class Builder:
         """What lies in DEPOT, described."""
         files = manifest.describe(depot)
         installer_path = f"installers/{installer_file.name}"
-        uv_path = f"wheels/{wheels['uv'].name}"
+
+        def tool(name: str) -> dict[str, str]:
+            path = f"wheels/{wheels[name].name}"
+            return {"version": self.pins.versions[name], "path": path, "sha256": files[path]["sha256"]}
+
         return manifest.Manifest.model_validate(
             {
                 "schema_version": 1,
@@ -369,15 +373,8 @@ class Builder:
                 "channels": {"conda": {"path": "channel"}},
                 "index": {"path": "simple"},
                 "origins": {manifest.ORIGIN: ""},
-                "tools": {
-                    "uv": {
-                        self.found.subdir: {
-                            "version": self.pins.versions["uv"],
-                            "path": uv_path,
-                            "sha256": files[uv_path]["sha256"],
-                        }
-                    }
-                },
+                # By platform; nvidia-ml-py is pure Python.
+                "tools": {"uv": {self.found.subdir: tool("uv")}, "nvidia-ml-py": {"any": tool("nvidia-ml-py")}},
                 "datasets": {
                     title: {
                         "files": [
