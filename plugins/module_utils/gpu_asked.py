@@ -3,104 +3,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import json
-import os
-import select
-import signal
 import sys
-import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import in_child
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import probe
 
 LIMIT = 30.0
 
 
-class NoAnswerError(FleetError):
-    """NVML could not be asked; the text says why."""
-
-
 def ask_nvml(wheel: Optional[str], limit: float = LIMIT) -> Dict[str, Any]:
-    """What `probe` returns. `wheel` is the file of nvidia-ml-py, None where the interpreter has it already."""
-    return in_child(lambda: _probe(wheel), limit)
-
-
-def in_child(work: Callable[[], Dict[str, Any]], limit: float) -> Dict[str, Any]:
-    """What `work` returns, by a forked child; NoAnswerError where it fails, or takes more than `limit` seconds.
-
-    The child lets go of the caller's standard streams first: an abandoned one must not keep anybody's ssh waiting.
-    """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _be_the_child(work, reading, writing)
-    os.close(writing)
-    try:
-        text = _read(reading, time.monotonic() + limit)
-    finally:
-        os.close(reading)
-        ended = _end(pid)
-    if text is None:
-        left = "" if ended else "; its process %d can't be ended and was left behind" % pid
-        raise NoAnswerError("NVML did not answer within %g seconds%s" % (limit, left))
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        raise NoAnswerError("what asked NVML ended without an answer") from None
-    if "error" in answer:
-        raise NoAnswerError(str(answer["error"]))
-    return dict(answer["answer"])
+    """What `probe` returns; bounded_call.NoAnswerError where NVML can't say. `wheel` is the file of nvidia-ml-py, None
+    where the interpreter has it already."""
+    return in_child(lambda: _probe(wheel), limit, "NVML")
 
 
 def _probe(wheel: Optional[str]) -> Dict[str, Any]:
     if wheel:
         sys.path.insert(0, wheel)
     return probe(importlib.import_module("pynvml"))
-
-
-def _be_the_child(work: Callable[[], Dict[str, Any]], reading: int, writing: int) -> None:
-    status = 1
-    try:
-        os.setsid()
-        os.close(reading)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
-        try:
-            said: Dict[str, Any] = {"answer": work()}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent says so
-            said = {"error": "%s: %s" % (type(error).__name__, error)}
-        with os.fdopen(writing, "w") as stream:
-            json.dump(said, stream)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _read(reading: int, deadline: float) -> Optional[str]:
-    pieces = []
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reading], [], [], left)[0]:
-            return None
-        piece = os.read(reading, 1 << 16)
-        if not piece:
-            return b"".join(pieces).decode("utf-8")
-        pieces.append(piece)
-
-
-def _end(pid: int) -> bool:
-    """Killed, and waited for no longer than a second: in uninterruptible sleep it would not end. Whether it did."""
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGKILL)
-    for _dummy in range(20):
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                return True
-        except ChildProcessError:
-            return True
-        time.sleep(0.05)
-    return False

@@ -12,7 +12,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import check_limits, checks_gpu, findings, gpu_asked
+from ansible_collections.condafleet.core.plugins.module_utils import bounded_call, check_limits, checks_gpu, findings
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import probe
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +39,7 @@ def look(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look
         state.write_text((ROOT / "tests/gpus/healthy").read_text() + "\n".join(lines) + "\n")
         monkeypatch.setenv("CONDAFLEET_GPUS", str(state))
         wanted = check_limits.asked("standard", check_limits.check_declared(declared or {}), "NVIDIA H100 80GB HBM3")
-        told = gpu_asked.in_child(lambda: _probe(library), limit)
+        told = bounded_call.in_child(lambda: _probe(library), limit, "NVML")
         return {(one["check"], one["subject"]): one for one in checks_gpu.gpu_findings(told, wanted)}
 
     return asked
@@ -113,7 +113,7 @@ def test_a_gpu_that_is_lost_passes_nothing(look: Look) -> None:
 
 
 def test_a_driver_that_hangs_is_left_behind_and_said(look: Look) -> None:
-    with pytest.raises(gpu_asked.NoAnswerError, match="did not answer within 1 seconds"):
+    with pytest.raises(bounded_call.NoAnswerError, match="did not answer within 1 seconds"):
         look("hang=1", limit=1)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import gpu_asked, nvml_tool
+from ansible_collections.condafleet.core.plugins.module_utils import bounded_call, gpu_asked, nvml_tool
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.nvml_tool import ensure_nvml
 
@@ -91,7 +91,7 @@ def test_a_child_imports_it_from_the_wheel(depot: Depot, tmp_path: Path, monkeyp
         told = gpu_asked._probe(wheel)
         return {**told, "from": sys.modules["pynvml"].__file__}
 
-    told = gpu_asked.in_child(child, 60)
+    told = bounded_call.in_child(child, 60, "NVML")
     assert told["from"] == f"{wheel}/pynvml.py"
     assert [gpu["name"] for gpu in told["gpus"]] == ["NVIDIA H100 80GB HBM3"] * 2
     assert sys.path == former
