@@ -18,8 +18,8 @@ NOISE_PERCENT = 5.0
 def compare(
     before: Mapping[str, Any], after: Mapping[str, Any], noise_percent: float = NOISE_PERCENT
 ) -> Dict[str, Any]:
-    """{verdicts: [{check, subject, before, after, reason}], figures: [{check, subject, unit, before, after, percent}],
-    software: {driver|cuda|kernel|ENV: [before, after]}, gpus: {gone: [UUID], new: [UUID]}, not_compared: [text],
+    """{moved: bool, verdicts: [{check, subject, before, after, reason}], figures: [{check, subject, unit, before,
+    after, percent}], software: {driver|cuda|kernel|ENV: [before, after]}, gpus: {gone: [UUID], new: [UUID]}, not_compared: [text],
     conclusion: text}, with figures sorted by how far they moved."""
     old, new = _by_key(before), _by_key(after)
     verdicts: List[Dict[str, Any]] = []
@@ -35,23 +35,25 @@ def compare(
             not_compared.append("%s has version %s, then %s" % (name, one["version"], other["version"]))
             continue
         if one["verdict"] != other["verdict"]:
-            moved = {"before": one["verdict"], "after": other["verdict"], "reason": other["reason"]}
-            verdicts.append({"check": key[0], "subject": key[1], **moved})
+            turned = {"before": one["verdict"], "after": other["verdict"], "reason": other["reason"]}
+            verdicts.append({"check": key[0], "subject": key[1], **turned})
         if _is_figure(one["value"]) and _is_figure(other["value"]) and one["value"]:
             percent = 100.0 * (other["value"] - one["value"]) / abs(one["value"])
             if abs(percent) >= noise_percent:
-                moved = {"before": one["value"], "after": other["value"], "percent": round(percent, 1)}
-                figures.append({"check": key[0], "subject": key[1], "unit": other["unit"], **moved})
+                went = {"before": one["value"], "after": other["value"], "percent": round(percent, 1)}
+                figures.append({"check": key[0], "subject": key[1], "unit": other["unit"], **went})
     software = _software(before["identity"], after["identity"])
     gpus = _gpus(before["identity"], after["identity"])
     figures.sort(key=lambda entry: -abs(entry["percent"]))
+    moved = bool(verdicts or figures or gpus["gone"] or gpus["new"])
     return {
+        "moved": moved,
         "verdicts": verdicts,
         "figures": figures,
         "software": software,
         "gpus": gpus,
         "not_compared": not_compared,
-        "conclusion": _conclusion(bool(verdicts or figures), software, gpus),
+        "conclusion": _conclusion(moved, software, gpus),
     }
 
 
@@ -87,7 +89,10 @@ def _conclusion(moved: bool, software: Mapping[str, List[Any]], gpus: Mapping[st
         return "Nothing moved%s." % (", though this changed: %s" % told if told else "")
     if not told:
         return "Neither software nor GPUs changed in between: look at the hardware, and at what else the node did."
-    return "This changed in between: %s. To tell software from hardware, run again with --rerun-previous." % told
+    # A former generation can be run again; a former driver or kernel can't.
+    if set(software) - set(SOFTWARE):
+        return "This changed in between: %s. To tell software from hardware, run again with --rerun-previous." % told
+    return "This changed in between: %s. Hold this node against one that still has what it had." % told
 
 
 def _said(value: Any) -> str:

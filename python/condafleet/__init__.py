@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from condafleet.api import (
         audit,
         create_environments,
+        history,
         init_shell,
         install_miniconda,
         lock,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         uninstall,
         validate,
     )
+    from condafleet.comparison import compare, compare_history
     from condafleet.results import FleetResult, HostResult
 
 __all__ = [
@@ -52,7 +54,10 @@ __all__ = [
     "RunInterruptedError",
     "__version__",
     "audit",
+    "compare",
+    "compare_history",
     "create_environments",
+    "history",
     "init_shell",
     "install_miniconda",
     "lock",
@@ -71,10 +76,13 @@ __all__ = [
 _HOMES = {
     "FleetResult": "condafleet.results",
     "HostResult": "condafleet.results",
+    "compare": "condafleet.comparison",
+    "compare_history": "condafleet.comparison",
     **dict.fromkeys(
         (
             "audit",
             "create_environments",
+            "history",
             "init_shell",
             "install_miniconda",
             "lock",

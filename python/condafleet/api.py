@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from condafleet import runner
 from condafleet.errors import InputError, RunError
 from condafleet.events import Fold
@@ -99,9 +100,43 @@ def rollback(
     return _run("rollback", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
 
 
-def validate(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
-    """Train in every environment with its frameworks; verdicts and figures are in each host's `validation`."""
-    return _run("validate", inventory, options)
+def validate(
+    *,
+    inventory: Inventory,
+    level: str | None = None,
+    rerun: bool | None = None,
+    rerun_previous: bool | None = None,
+    **options: Unpack[RunOptions],
+) -> FleetResult:
+    """Look at every node, and train in every environment; findings are in each host's `checks`.
+
+    `level` is smoke (seconds), standard (minutes) or full (all GPUs together, and node to node). `rerun` validates also
+    where a stored verdict still holds. `rerun_previous` trains, where a node fails, in its former generation too, to
+    tell software from hardware. What is not given is the inventory's to say (`validation_level`, …). Figures of the
+    training itself are in each host's `validation`. A bad verdict is a failed host of the result.
+    """
+    if level is not None and level not in LEVELS:
+        raise InputError(
+            f"level: {level!r} is not accepted. Accepted: {', '.join(LEVELS)}. Next: choose one. Nothing was changed."
+        )
+    asked = {"validation_level": level, "validation_rerun": rerun, "validation_rerun_previous": rerun_previous}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return _run("validate", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
+
+
+def history(
+    *, inventory: Inventory, runs: Sequence[str] = ("previous", "last"), **options: Unpack[RunOptions]
+) -> FleetResult:
+    """Read what earlier validations of each node found, from the node; change nothing.
+
+    `runs` are `last`, `previous` or names of runs. Each host's `data["history"]` is {runs: [all that are kept, the
+    newest first], records: {WORD: that run, or None where it is not kept}}. With two of them, see
+    `compare_history`.
+    """
+    if isinstance(runs, str):
+        raise InputError(f"runs: {runs!r} is not accepted. Accepted: a list of last, previous, and names of runs.")
+    given = {"condafleet_history_runs": list(runs)}
+    return _run("history", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
 
 
 def status(*, inventory: Inventory, full: bool = False, **options: Unpack[RunOptions]) -> FleetResult:

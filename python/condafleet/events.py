@@ -27,9 +27,11 @@ GATE = "condafleet.core.gate"
 ROLLBACK = "condafleet.core.rollback"
 PLAN = "condafleet.core.plan"
 AUDIT = "condafleet.core.environments_audit"
+HISTORY = "condafleet.core.validation_history"
 # What of their results is a host's data. A copy handed over beside it would double what each node sends.
 PLANNED = ("observed", "plan")
 AUDITED = ("environments", "fields", "absent", "accepted", "tos")
+REMEMBERED = ("runs", "records")
 
 # The task of the site's playbook that fails, on localhost, where an inventory has no host.
 ASK = "Ask for an inventory"
@@ -177,6 +179,8 @@ def _handed(action: str, result: Mapping[str, Any]) -> dict[str, Any]:
         return {key: result[key] for key in PLANNED if key in result}
     if action == AUDIT:
         return {"audit": {key: result[key] for key in AUDITED}} if AUDITED[0] in result else {}
+    if action == HISTORY:
+        return {"history": {key: result[key] for key in REMEMBERED}} if REMEMBERED[0] in result else {}
     handed = ((result.get("ansible_stats") or {}).get("data") or {}).get("condafleet")
     return dict(handed) if isinstance(handed, Mapping) else {}
 

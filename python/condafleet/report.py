@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.condafleet.core.plugins.module_utils.findings import ORDER
 from ansible_collections.condafleet.core.plugins.module_utils.results import SCHEMA_VERSION, STATUSES
 from condafleet.errors import InputError
 
 HOST_KEYS = ("status", "message", "installation", "environments", "validation")
+CHECKS_KEYS = ("run", "level", "verdict", "counts", "identity", "findings")
+# What readers rely on; the whole form is in schemas/.
+FINDING_KEYS = (
+    "check", "version", "subject", "verdict", "value", "unit", "limit", "evidence", "reason", "next_step", "seconds",
+)  # fmt: skip
 
 
 def load_report(path: str | Path) -> dict[str, Any]:
@@ -21,13 +27,18 @@ def load_report(path: str | Path) -> dict[str, Any]:
         raise _refuse(path, error.strerror or str(error)) from error
     except ValueError as error:
         raise _refuse(path, f"it is no JSON: {error}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("hosts"), dict) or not isinstance(data.get("fleet"), dict):
+    return check_report(data, path)
+
+
+def check_report(data: Any, path: str | Path) -> dict[str, Any]:
+    """Return a report that has what every report has. Raises InputError for any other data; `path` names it."""
+    if not isinstance(data, Mapping) or not all(isinstance(data.get(key), Mapping) for key in ("hosts", "fleet")):
         raise _refuse(path, "it has no fleet and hosts")
     if data.get("schema_version") != SCHEMA_VERSION:
         raise _refuse(path, f"its schema_version is {data.get('schema_version')!r}")
-    for why in _problems(data):
+    for why in _problems(dict(data)):
         raise _refuse(path, why)
-    return data
+    return dict(data)
 
 
 def _problems(report: dict[str, Any]) -> Iterator[str]:
@@ -47,6 +58,22 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
                     yield f"host {name} has malformed {part}"
             if not all(_mappings(one.get("frameworks")) for one in host["validation"].values()):
                 yield f"host {name} has malformed validation"
+            if not _is_checks(host.get("checks")):
+                yield f"host {name} has malformed checks"
+
+
+def _is_checks(checks: Any) -> bool:
+    """Say whether these are a host's checks: nothing where it was not validated, or by an older condafleet."""
+    if not checks:
+        return True
+    if not isinstance(checks, dict) or any(key not in checks for key in CHECKS_KEYS):
+        return False
+    findings = checks["findings"]
+    return isinstance(checks["identity"], dict) and isinstance(findings, list) and all(map(_is_finding, findings))
+
+
+def _is_finding(finding: Any) -> bool:
+    return isinstance(finding, dict) and all(key in finding for key in FINDING_KEYS) and finding["verdict"] in ORDER
 
 
 def _mappings(value: Any) -> bool:

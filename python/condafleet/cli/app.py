@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from condafleet.cli import catalog, depot, fleet, saved
+from condafleet.cli import catalog, compare, depot, fleet, saved, schema
 from condafleet.cli.exit_codes import INTERRUPTED, error_code
 from condafleet.errors import CondafleetError
 from condafleet.version import __version__
@@ -40,6 +40,8 @@ def _common(
 
 fleet.register(app)
 saved.register(app)
+compare.register(app)
+schema.register(app)
 depot.register(app)
 catalog.register(app)
 

@@ -8,7 +8,7 @@ from condafleet.results import FleetResult, HostResult
 FINE = 0
 NODE_FAILED = 1
 BAD_INPUT = 2
-STALE = 3
+STALE = MOVED = 3
 UNREACHABLE = 4
 NOT_VALID = 5
 INTERRUPTED = 130
@@ -47,6 +47,8 @@ def error_code(error: CondafleetError) -> int:
 
 def _not_valid(host: HostResult) -> bool:
     """Say whether this run gave a host a bad verdict; one that was stored before does not count."""
+    if (host.data.get("checks") or {}).get("verdict") in BAD_VERDICTS:
+        return True
     fresh = HostResult(host.name, host.status, data={"validation": host.data.get("validation", {})})
     return any(one["verdict"] in BAD_VERDICTS for one in fresh.validation.values())
 

@@ -47,7 +47,10 @@ NODES = (
 
 @dataclass(frozen=True)
 class Verb:
-    """A function, and the options that it takes beside those of all: what it is called with, by the same names."""
+    """A function, and the options that it takes beside those of all: what it is called with, by the same names.
+
+    Only files for what came of it, as `junit_file`, are the command line's own.
+    """
 
     function: Function
     own: tuple[inspect.Parameter, ...] = ()
@@ -75,6 +78,35 @@ FULL = _option(
     ],
     False,
 )
+LEVEL = _option(
+    "level",
+    Annotated[
+        str | None,
+        typer.Option(
+            "--level",
+            metavar="LEVEL",
+            help="smoke (seconds), standard (minutes) or full (all GPUs together, node to node).",
+        ),
+    ],
+    None,
+)
+RERUN = _option(
+    "rerun",
+    Annotated[bool | None, typer.Option("--rerun", help="Also where a stored verdict still holds.")],
+    None,
+)
+RERUN_PREVIOUS = _option(
+    "rerun_previous",
+    Annotated[
+        bool | None,
+        typer.Option(
+            "--rerun-previous",
+            help="Where a node fails, train in its former generation too: software or hardware?",
+        ),
+    ],
+    None,
+)
+JUNIT = _option("junit_file", opt.JunitOption, None)
 LOCK_ENVIRONMENTS = _option(
     "environments",
     Annotated[list[str] | None, typer.Argument(metavar="[ENVIRONMENT]...", help="Only these environments.")],
@@ -139,7 +171,7 @@ TO = _option(
 )
 
 VERBS: dict[str, Verb] = {
-    "provision": Verb(api.provision),
+    "provision": Verb(api.provision, own=(JUNIT,)),
     "plan": Verb(api.plan, checks=False),
     "install": Verb(api.install_miniconda),
     "shell": Verb(api.init_shell),
@@ -147,7 +179,7 @@ VERBS: dict[str, Verb] = {
     "stage": Verb(api.stage),
     "switch": Verb(api.switch),
     "rollback": Verb(api.rollback, own=(ROLLED_BACK, TO)),
-    "validate": Verb(api.validate),
+    "validate": Verb(api.validate, own=(LEVEL, RERUN, RERUN_PREVIOUS, JUNIT)),
     "status": Verb(api.status, own=(FULL,), checks=False),
     "lock": Verb(
         api.lock,
@@ -179,7 +211,7 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
 
 
 def _run(name: str, given: dict[str, Any]) -> None:
-    output = Output(given.pop("json_file"))
+    output = Output(given.pop("json_file"), given.pop("junit_file", None))
     output.prepare()  # a report that can't be written is said before anything is done
     inventory = opt.read_inventory(given.pop("inventory"))
     options = run_options(given)

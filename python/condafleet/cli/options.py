@@ -29,6 +29,9 @@ ExtraOption = Annotated[
 JsonOption = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - writes it, alone, to stdout.")
 ]
+JunitOption = Annotated[
+    str | None, typer.Option("--junit", metavar="FILE", help="Write what the checks came to as JUnit XML.")
+]
 CheckOption = Annotated[bool, typer.Option("--check", help="Change nothing, say what would be changed.")]
 DiffOption = Annotated[bool, typer.Option("--diff", help="Show differences.")]
 ForksOption = Annotated[int | None, typer.Option("--forks", min=1, help="Hosts at a time.")]

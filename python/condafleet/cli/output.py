@@ -13,8 +13,17 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from condafleet.cli import audit_tables, gate_tables, status_tables, tables, users_tables
+from condafleet.cli import (
+    audit_tables,
+    check_tables,
+    compare_tables,
+    gate_tables,
+    status_tables,
+    tables,
+    users_tables,
+)
 from condafleet.errors import InputError
+from condafleet.junit import junit
 from condafleet.results import FleetResult
 
 WELL = ("ok", "changed")
@@ -31,25 +40,18 @@ def console(*, errors: bool = False) -> Console:
 class Output:
     """Writes results. With `--json -`, JSON is all that stdout gets, and everything else goes to stderr."""
 
-    def __init__(self, json_file: str | None = None) -> None:
+    def __init__(self, json_file: str | None = None, junit_file: str | None = None) -> None:
         self.json_file = json_file
+        self.junit_file = junit_file
         self.errors = console(errors=True)
         self.tables = self.errors if json_file == "-" else console()
 
     def prepare(self) -> None:
-        """Refuse a JSON file that can't be written. Raises InputError."""
-        if self.json_file in (None, "-"):
-            return
-        path = Path(str(self.json_file)).absolute()
-        if path.is_dir():
-            raise InputError(f"--json: {self.json_file} is a folder. Accepted: a file, or -. Nothing was changed.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"--json: {self.json_file} can't be written ({error.strerror}). Accepted: a file, or -. "
-                "Nothing was changed."
-            ) from error
+        """Refuse a file that can't be written. Raises InputError."""
+        if self.json_file not in (None, "-"):
+            prepare_file("--json", str(self.json_file), "a file, or -")
+        if self.junit_file is not None:
+            prepare_file("--junit", self.junit_file, "a file")
 
     def result(self, result: FleetResult, verb: str, *, check: bool = False, diff: bool = False) -> None:
         """Show the result of a run; of one that changed nothing (`check`), what it would have changed.
@@ -57,7 +59,7 @@ class Output:
         With `diff`, what changes in locks is shown line by line.
         """
         report = result.report()
-        notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
+        notes = _notes(result)
         notes.update(gate_tables.notes(report))
         if verb == "rollback":
             notes.update({name: tables.rolled_back(host) for name, host in result.hosts.items() if host.status in WELL})
@@ -78,6 +80,8 @@ class Output:
         else:
             self.report(report, notes)
         self.data(report)
+        if self.junit_file is not None:
+            write_whole(Path(self.junit_file), junit(report))
 
     def report(self, report: dict[str, Any], notes: dict[str, str] | None = None) -> None:
         """Show a report as tables. `notes` say more about a host than its message."""
@@ -87,7 +91,30 @@ class Output:
             self.show(stopped)
         if any(host["validation"] for host in report["hosts"].values()):
             self.show(tables.validation(report))
+        self.checks(report)
         self._beside(report, tables.summary(report))
+
+    def checks(self, report: dict[str, Any]) -> None:
+        """Show what the checks of a validation came to: figures, what was left out, verdicts, and last what is bad."""
+        for table in (check_tables.speeds(report), check_tables.skips(report), check_tables.nodes(report)):
+            if table.row_count:
+                self.show(table)
+        for line in check_tables.complaints(report):
+            self.show(line)
+
+    def comparison(self, found: dict[str, Any]) -> None:
+        """Show what moved between two validations, and what else changed in between."""
+        self.show(compare_tables.sides(found))
+        for table in (compare_tables.moves(found), compare_tables.changes(found)):
+            if table.row_count:
+                self.show(table)
+        for line in (*compare_tables.beside(found), *compare_tables.conclusions(found)):
+            self.show(line)
+        self.data(found)
+
+    def failures(self, result: FleetResult) -> None:
+        """Show the hosts of a run in which some failed, with what each said."""
+        self.show(tables.hosts(result.report(), _notes(result)))
 
     def status(self, result: FleetResult, report: dict[str, Any]) -> None:
         """Show how a fleet stands: nodes that stand alike in one row."""
@@ -108,8 +135,7 @@ class Output:
         """Show an audit: who has which list of packages, and what has to be looked at."""
         found = result.audit()
         if not result.ok:
-            notes = {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
-            self.show(tables.hosts(result.report(), notes))
+            self.failures(result)
         for table in (audit_tables.audited(found), audit_tables.findings(found), audit_tables.absent(found)):
             if table.row_count:
                 self.show(table)
@@ -130,6 +156,23 @@ class Output:
             sys.stdout.flush()
         else:
             write_whole(Path(self.json_file), text)
+
+
+def prepare_file(option: str, given: str, accepted: str) -> None:
+    """Refuse a file that can't be written, and make the folder that it is to be in. Raises InputError."""
+    path = Path(given).absolute()
+    if path.is_dir():
+        raise InputError(f"{option}: {given} is a folder. Accepted: {accepted}. Nothing was changed.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{option}: {given} can't be written ({error.strerror}). Accepted: {accepted}. Nothing was changed."
+        ) from error
+
+
+def _notes(result: FleetResult) -> dict[str, str]:
+    return {name: f"{host.task}: {host.message}" for name, host in result.hosts.items() if host.task}
 
 
 def write_whole(path: Path, text: str) -> None:

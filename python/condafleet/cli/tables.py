@@ -81,7 +81,7 @@ def _environments(environments: Mapping[str, Any]) -> str:
 
 def validation(report: Mapping[str, Any]) -> Table:
     """Return the table of verdicts: one row for each framework of each environment."""
-    table = _table("host", "environment", "framework", "verdict", "accuracy", "images/s", "why")
+    table = _table("host", "environment", "framework", "verdict", "accuracy", "loss", "images/s", "on", "why")
     for name, host in sorted(report["hosts"].items()):
         for environment, entry in sorted(host["validation"].items()):
             for framework, one in sorted(entry["frameworks"].items()):
@@ -91,7 +91,9 @@ def validation(report: Mapping[str, Any]) -> Table:
                     framework,
                     word(str(one.get("verdict", "ERROR"))),
                     figure(one.get("test_accuracy"), "{:.4f}"),
+                    figure(one.get("test_loss"), "{:.4f}"),
                     figure(one.get("images_per_second"), "{:,.0f}"),
+                    str((one.get("device") or {}).get("name") or "-"),
                     str(one.get("reason") or one.get("message") or ""),
                 )
     return table

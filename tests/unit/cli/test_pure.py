@@ -212,7 +212,7 @@ def test_a_plan_says_what_would_be_changed(capsys: pytest.CaptureFixture[str]) -
 
 def test_verdicts_with_their_figures() -> None:
     line = text_of(tables.validation(fleet(host("ok", "PASS")).report())).splitlines()[1]
-    assert line.split() == ["n0", "e", "torch", "PASS", "0.9800", "1,234"]
+    assert line.split() == ["n0", "e", "torch", "PASS", "0.9800", "-", "1,234", "-"]
 
 
 class Clock:

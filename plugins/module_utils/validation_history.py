@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node's validations, as `ROOT/validation/history/RUN.json` keeps them: which there are, and some of them whole."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.files import read_json
+
+SUFFIX = ".json"
+# Words for the newest validations; any other name is that of a run.
+NEWEST = ("last", "previous")
+
+
+def history_folder(root: str) -> str:
+    return os.path.join(root, "validation", "history")
+
+
+def known_runs(root: str) -> List[str]:
+    """The runs whose validations are kept, the newest first: a run's name is the time at which it began."""
+    try:
+        names = os.listdir(history_folder(root))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    # What is being written has a name that begins with a dot.
+    runs = [name[: -len(SUFFIX)] for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
+    return sorted(runs, reverse=True)
+
+
+def run_named(word: str, runs: Sequence[str]) -> Optional[str]:
+    """The run that `last`, `previous` or a run's own name means; None where it is not kept."""
+    if word in NEWEST:
+        place = NEWEST.index(word)
+        return runs[place] if place < len(runs) else None
+    return word if word in runs else None
+
+
+def read_history(root: str, words: Sequence[str]) -> Dict[str, Any]:
+    """{runs: [RUN, the newest first], records: {WORD: the run's record, or null where it is not kept}}."""
+    runs = known_runs(root)
+    records: Dict[str, Any] = {}
+    for word in words:
+        run = run_named(word, runs)
+        path = os.path.join(history_folder(root), "%s%s" % (run, SUFFIX))
+        records[word] = None if run is None else read_json(path)
+        if run is not None and not isinstance(records[word], dict):
+            raise FleetError(
+                "%s is no record of a validation (unreadable, or no JSON). Next: remove it; the other runs stay."
+                % path
+            )
+    return {"runs": runs, "records": records}
