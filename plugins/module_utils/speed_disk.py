@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast the disk below ROOT is read: a file of our own, without the page cache, by several readers at once.
+
+The file has no name from the moment on that it is open, so nothing of it is left, however this ends. It is written and
+read by a child that can be abandoned: a dead network file system holds whoever asks it beyond any signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import statistics
+import tempfile
+import threading
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils import files, findings
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
+from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import HungError, NoAnswerError, in_child
+
+NODE = "node"
+# What is written, read, and left free at least; the seconds that each may take.
+MOST_BYTES, LEAST_BYTES = 512 << 20, 64 << 20
+FREE_SHARE = 0.1
+WRITE_SECONDS, READ_SECONDS = 20.0, 10.0
+BLOCK = 4 << 20
+READERS = 4
+PASSES = 5
+# Pages of the file that are still in memory, of those that were looked at: more, and it was not the disk that was read.
+MOST_CACHED = 0.1
+SAMPLES = 64
+IN_MEMORY = ("tmpfs", "ramfs")
+STEP = "look at the disk's health and what else uses it"
+
+
+class UnusableError(Exception):
+    """This file system can't be measured; the text says why."""
+
+
+def disk_finding(root: str, one: Asked) -> Dict[str, Any]:
+    """The finding of speed.disk. At most MOST_BYTES are written below `root`, and nothing of them stays."""
+    started = time.monotonic()
+    os.makedirs(root, exist_ok=True)
+    kind = file_system(root)
+    if kind in IN_MEMORY:
+        why = "%s lies in memory (%s)" % (root, kind)
+        return findings.skipped(one.check, NODE, why, "nothing, if so meant")
+    try:
+        told = in_child(lambda: measure(root), one.timeout, "the file system of %s" % root)
+    except HungError as error:
+        step = "look at the disk (dmesg, smartctl), or the network file system's server"
+        return findings.failed(one.check, NODE, None, error.message, step, one.limit)
+    except NoAnswerError as error:
+        step = "look at the disk, or the network file system's server, and measure again"
+        return findings.unknown(one.check, NODE, error.message, step, seconds=time.monotonic() - started)
+    if told.get("unusable"):
+        return findings.unknown(one.check, NODE, str(told["unusable"]), "see to that, and measure again")
+    speeds: List[float] = told["speeds"]
+    evidence = [
+        "%s, %d MiB, %d readers, blocks of %d MiB, %s"
+        % (kind or "file system unknown", told["bytes"] >> 20, READERS, BLOCK >> 20, told["how"]),
+        "median of %d passes, %.4g to %.4g MB/s; written at %.4g MB/s"
+        % (len(speeds), min(speeds), max(speeds), told["written"]),
+    ]
+    seconds = time.monotonic() - started
+    value = round(statistics.median(speeds), 3)
+    return findings.judged(one.check, NODE, value, one.limit, STEP, evidence=evidence, seconds=seconds)
+
+
+def measure(root: str) -> Dict[str, Any]:
+    """{speeds: [MB/s], written: MB/s, bytes, how}, or {unusable: why}. Runs in a child of its own."""
+    try:
+        handle, path = tempfile.mkstemp(prefix=".condafleet-speed-", dir=root)
+        try:
+            direct = direct_handle(path)
+        finally:
+            os.unlink(path)
+        size, written = write(handle, size_for(files.free_bytes(root)))
+        how = "O_DIRECT" if direct is not None else "page cache emptied before each pass (posix_fadvise)"
+        speeds: List[float] = []
+        started = time.monotonic()
+        while len(speeds) < PASSES and (not speeds or time.monotonic() - started < READ_SECONDS):
+            leave_out(handle)
+            if direct is None:
+                expect_uncached(handle, size)
+            speeds.append(read(handle if direct is None else direct, size))
+        return {"speeds": speeds, "written": written, "bytes": size, "how": how}
+    except UnusableError as error:
+        return {"unusable": str(error)}
+    except OSError as error:
+        return {"unusable": "%s: %s" % (root, error.strerror or error)}
+
+
+def size_for(free: int) -> int:
+    """Bytes to write, of so many that are free; whole blocks. UnusableError where it would be too few to measure."""
+    size = min(MOST_BYTES, int(free * FREE_SHARE)) // BLOCK * BLOCK
+    if size < LEAST_BYTES:
+        raise UnusableError("%d MiB are free, too few to measure with" % (free >> 20))
+    return size
+
+
+def direct_handle(path: str) -> Optional[int]:
+    """The file, opened past the page cache; None where the file system can't."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def write(handle: int, most: int) -> Tuple[int, float]:
+    """(bytes that are on the disk now, MB/s). Ends early where the disk is slow."""
+    content = os.urandom(BLOCK)
+    started = time.monotonic()
+    size = 0
+    while size < most and (size < LEAST_BYTES or time.monotonic() - started < WRITE_SECONDS):
+        # A number at its start: no two blocks are alike.
+        done = os.pwrite(handle, size.to_bytes(8, "little") + content[8:], size)
+        if done != BLOCK:
+            raise UnusableError("only %d of %d bytes could be written" % (done, BLOCK))
+        # At once, so that the time limit holds and nothing piles up in memory.
+        os.fdatasync(handle)
+        size += BLOCK
+    return size, size / max(1e-9, time.monotonic() - started) / 1e6
+
+
+def leave_out(handle: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def expect_uncached(handle: int, size: int) -> None:
+    """UnusableError where pages of the file are in memory all the same, as far as the kernel tells."""
+    cached = 0
+    for number in range(SAMPLES):
+        offset = size // SAMPLES * number // mmap.PAGESIZE * mmap.PAGESIZE
+        try:
+            cached += bool(os.preadv(handle, [bytearray(1)], offset, os.RWF_NOWAIT))
+        except BlockingIOError:
+            continue
+        except (OSError, AttributeError):
+            return
+    if cached > MOST_CACHED * SAMPLES:
+        raise UnusableError("the page cache can't be left out here: neither O_DIRECT nor posix_fadvise has any effect")
+
+
+def read(handle: int, size: int) -> float:
+    """MB/s of all readers together, each with every fourth block. What is read is looked at."""
+    wrong: List[str] = []
+
+    def one(first: int) -> None:
+        # Aligned, as O_DIRECT wants it.
+        with mmap.mmap(-1, BLOCK) as buffer:
+            try:
+                for offset in range(first * BLOCK, size, READERS * BLOCK):
+                    done = os.preadv(handle, [buffer], offset)
+                    if done != BLOCK or buffer[:8] != offset.to_bytes(8, "little"):
+                        wrong.append("what was read at %d is not what was written" % offset)
+            except OSError as error:
+                wrong.append("reading failed: %s" % error.strerror)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(READERS)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if wrong:
+        raise UnusableError(wrong[0])
+    return size / max(1e-9, time.monotonic() - started) / 1e6
+
+
+def file_system(path: str, mountinfo: Optional[str] = None) -> Optional[str]:
+    """The kind of file system that `path` is on, None where the kernel does not tell."""
+    text = mountinfo if mountinfo is not None else files.read_text("/proc/self/mountinfo") or ""
+    real = os.path.realpath(path)
+    found: Tuple[int, Optional[str]] = (-1, None)
+    for line in text.splitlines():
+        before, _dummy, after = line.partition(" - ")
+        words = before.split()
+        if len(words) < 5 or not after.split():
+            continue
+        point = words[4].replace("\\040", " ")
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        # A later mount on the same point hides the earlier one.
+        if inside and len(point) >= found[0]:
+            found = (len(point), after.split()[0])
+    return found[1]
