@@ -7,11 +7,11 @@ support is SKIP, one that could not be read is ERROR: neither is a PASS.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping
 
-from ansible_collections.condafleet.core.plugins.module_utils import findings, kernel_log
+from ansible_collections.condafleet.core.plugins.module_utils import checks_links, findings, kernel_log
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
-from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import NOT_SUPPORTED
+from ansible_collections.condafleet.core.plugins.module_utils.checks_links import missing_field
 
 Finding = Dict[str, Any]
 Judge = Callable[[Mapping[str, Any], Asked, str], Finding]
@@ -32,8 +32,6 @@ RECOVERY = {
     6: "a reset of the bus",
     7: "a reboot of the system",
 }
-# Performance states in which the PCIe link runs at its full generation; idle GPUs let it fall to save power.
-AWAKE = (0, 1, 2)
 
 
 def gpu_findings(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[Finding]:
@@ -121,23 +119,14 @@ def _of_the_node(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[F
         if name not in asked:
             continue
         one = asked[name]
-        evidence = ["%s %s" % (gpu.get("bus_id"), gpu.get("uuid")) for gpu in gpus] if name == "gpu.count" else []
+        evidence = ["asked of %s" % probe.get("asked", "NVML")]
+        evidence += ["%s %s" % (gpu.get("bus_id"), gpu.get("uuid")) for gpu in gpus] if name == "gpu.count" else []
         found.append(findings.judged(one.check, "node", value, one.limit, step, evidence=evidence))
     return found
 
 
-def _missing(gpu: Mapping[str, Any], field: str, one: Asked, subject: str) -> Optional[Finding]:
-    """What to say of a field that is null: not supported is SKIP, all else ERROR. None where the field is there."""
-    if gpu.get(field) is not None:
-        return None
-    why = str((gpu.get("errors") or {}).get(field) or "NVML did not say")
-    if NOT_SUPPORTED in why:
-        return findings.skipped(one.check, subject, "this GPU or its driver does not support it", "nothing")
-    return findings.unknown(one.check, subject, why, "run nvidia-smi -q on the node")
-
-
 def _recovery(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    missing = _missing(gpu, "recovery", one, subject)
+    missing = missing_field(gpu, "recovery", one, subject)
     if missing:
         return missing
     value = gpu["recovery"]
@@ -154,7 +143,7 @@ def _ecc(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
         return findings.failed(
             one.check, subject, None, "ECC is off", "nvidia-smi -e 1 and a reboot, or switch this check off", one.limit
         )
-    return _missing(gpu, "ecc_uncorrected", one, subject) or findings.judged(
+    return missing_field(gpu, "ecc_uncorrected", one, subject) or findings.judged(
         one.check, subject, gpu["ecc_uncorrected"], one.limit, "drain the node, reset the GPU, and watch it"
     )
 
@@ -164,7 +153,7 @@ def _remaps(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     if rows is None and gpu.get("retired_pending") is not None:
         step = "drain the node and reset the GPU, so that the pages are retired"
         return findings.judged(one.check, subject, int(gpu["retired_pending"]), one.limit, step)
-    missing = _missing(gpu, "remaps", one, subject)
+    missing = missing_field(gpu, "remaps", one, subject)
     if missing:
         return missing
     evidence = ["remapped: %d correctable, %d uncorrectable" % (rows["correctable"], rows["uncorrectable"])]
@@ -177,63 +166,8 @@ def _remaps(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     return findings.judged(one.check, subject, rows["pending"], one.limit, step, evidence=evidence)
 
 
-def _nvlink(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    missing = _missing(gpu, "nvlinks", one, subject)
-    if missing:
-        return missing
-    links = gpu["nvlinks"]
-    if not links:
-        return findings.skipped(one.check, subject, "it has no NVLink", "nothing")
-    down = [link["link"] for link in links if not link["active"]]
-    errors = {link["link"]: {k: v for k, v in link["errors"].items() if v} for link in links}
-    errors = {link: counts for link, counts in errors.items() if counts}
-    value = "%d of %d links" % (len(links) - len(down), len(links))
-    step = "reseat or replace the GPU or its NVLink bridge; on NVSwitch systems look at nv-fabricmanager"
-    if down:
-        said = "link %s down" % ", ".join(str(link) for link in down)
-        return findings.failed(one.check, subject, value, said, step)
-    if errors:
-        said = "; ".join(
-            "link %d: %s" % (link, ", ".join("%s %d" % item for item in sorted(counts.items())))
-            for link, counts in sorted(errors.items())
-        )
-        return findings.failed(one.check, subject, value, "errors were counted: %s" % said, step)
-    return findings.passed(one.check, subject, value, one.limit)
-
-
-def _pcie(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    missing = _missing(gpu, "pcie", one, subject)
-    if missing:
-        return missing
-    link = gpu["pcie"]
-    value = "x%d gen%d" % (link["width"], link["generation_most"])
-    awake = gpu.get("pstate") in AWAKE
-    evidence = [
-        "now x%d gen%d, at most x%d gen%d, P%s, %d replays"
-        % (
-            link["width"],
-            link["generation"],
-            link["width_most"],
-            link["generation_most"],
-            gpu.get("pstate"),
-            link["replays"],
-        )
-    ]
-    step = "reseat the GPU or its riser, and look at the slot's settings in the firmware"
-    said = one.limit.complaint(value, "") if one.limit else None
-    if link["width"] < link["width_most"]:
-        said = "the link is x%d, and could be x%d" % (link["width"], link["width_most"])
-    elif awake and link["generation"] < link["generation_most"]:
-        said = "the link is generation %d under load, and could be %d" % (link["generation"], link["generation_most"])
-    if said:
-        return findings.failed(one.check, subject, value, said, step, one.limit, evidence=evidence)
-    if not awake:
-        evidence.append("idle: its generation was not judged (speed.h2d shows it)")
-    return findings.passed(one.check, subject, value, one.limit, evidence=evidence)
-
-
 def _throttle(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    missing = _missing(gpu, "reasons", one, subject)
+    missing = missing_field(gpu, "reasons", one, subject)
     if missing:
         return missing
     bad = [text for bit, text in sorted(BAD_REASONS.items()) if gpu["reasons"] & bit]
@@ -245,7 +179,7 @@ def _throttle(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
 
 
 def _persistence(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    return _missing(gpu, "persistence", one, subject) or findings.judged(
+    return missing_field(gpu, "persistence", one, subject) or findings.judged(
         one.check,
         subject,
         "on" if gpu["persistence"] else "off",
@@ -256,7 +190,7 @@ def _persistence(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
 
 def _temperature(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     for field in ("temperature", "slowdown"):
-        missing = _missing(gpu, field, one, subject)
+        missing = missing_field(gpu, field, one, subject)
         if missing:
             return missing
     evidence = ["%s °C, slows down at %s °C" % (gpu["temperature"], gpu["slowdown"])]
@@ -265,7 +199,7 @@ def _temperature(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
 
 
 def _power(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    missing = _missing(gpu, "power_limit", one, subject)
+    missing = missing_field(gpu, "power_limit", one, subject)
     if missing:
         return missing
     limit, default = gpu["power_limit"], gpu.get("power_default")
@@ -281,7 +215,9 @@ def _power(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
 
 def _plain(field: str, step: str) -> Judge:
     def judge(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-        return _missing(gpu, field, one, subject) or findings.judged(one.check, subject, gpu[field], one.limit, step)
+        return missing_field(gpu, field, one, subject) or findings.judged(
+            one.check, subject, gpu[field], one.limit, step
+        )
 
     return judge
 
@@ -290,8 +226,8 @@ JUDGES: Dict[str, Judge] = {
     "gpu.recovery": _recovery,
     "gpu.ecc": _ecc,
     "gpu.remaps": _remaps,
-    "gpu.nvlink": _nvlink,
-    "gpu.pcie": _pcie,
+    "gpu.nvlink": checks_links.nvlink,
+    "gpu.pcie": checks_links.pcie,
     "gpu.clocks": _plain("clock_most", "nvidia-smi -rgc, or say so in validation_checks if it is meant"),
     "gpu.throttle": _throttle,
     "gpu.persistence": _persistence,

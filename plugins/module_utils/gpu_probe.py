@@ -75,7 +75,7 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
         "persistence": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(device)),
         "mig": lambda: bool(nvml.nvmlDeviceGetMigMode(device)[0]),
         "temperature": lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU),
-        "slowdown": lambda: nvml.nvmlDeviceGetTemperatureThreshold(device, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
+        "slowdown": lambda: slowdown(nvml, device),
         "power": lambda: nvml.nvmlDeviceGetPowerUsage(device) / 1000.0,
         "power_limit": lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1000.0,
         "power_default": lambda: nvml.nvmlDeviceGetPowerManagementDefaultLimit(device) / 1000.0,
@@ -87,12 +87,29 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
         "memory_total": lambda: nvml.nvmlDeviceGetMemoryInfo(device).total,
         "memory_used": lambda: nvml.nvmlDeviceGetMemoryInfo(device).used,
         "processes": lambda: [process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(device)],
-        "recovery": lambda: _field(nvml, device, nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION),
+        "recovery": lambda: _answer(nvml, device, nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION).uiVal,
     }
     for field, question in questions.items():
         found[field] = ask(field, question) if device is not None else None
     found["nvlinks"] = ask("nvlinks", lambda: links(nvml, device)) if device is not None else None
     return found
+
+
+def slowdown(nvml: Any, device: Any) -> int:
+    """The temperature at which it slows down. Newer GPUs tell how far they are from their limit instead, and how far
+    from it they slow down."""
+    try:
+        return int(nvml.nvmlDeviceGetTemperatureThreshold(device, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN))
+    except nvml.NVMLError_NotSupported:
+        try:
+            distance = nvml.nvmlDeviceGetMarginTemperature(device)
+            least = _answer(nvml, device, nvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT).siVal
+        except nvml.NVMLError:
+            # A driver without these can't tell at all.
+            distance = None
+        if distance is None:
+            raise
+        return int(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU) + distance - least)
 
 
 def links(nvml: Any, device: Any) -> List[Dict[str, Any]]:
@@ -115,11 +132,11 @@ def links(nvml: Any, device: Any) -> List[Dict[str, Any]]:
     return found
 
 
-def _field(nvml: Any, device: Any, number: int) -> Any:
+def _answer(nvml: Any, device: Any, number: int) -> Any:
     (answer,) = nvml.nvmlDeviceGetFieldValues(device, [number])
     if answer.nvmlReturn != nvml.NVML_SUCCESS:
         raise nvml.NVMLError(answer.nvmlReturn)
-    return answer.value.uiVal
+    return answer.value
 
 
 def _text(value: Any) -> str:

@@ -50,11 +50,16 @@ def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[s
 
 def ask_smi(arguments: List[str], limit: float = LIMIT) -> str:
     """What nvidia-smi answers as CSV; NoAnswerError where it is missing, fails or takes longer than `limit` seconds."""
+    return run_smi([*arguments, "--format=csv,noheader"], limit)
+
+
+def run_smi(arguments: List[str], limit: float = LIMIT) -> str:
+    """The same for all else that nvidia-smi is asked for, as it says it."""
     program = shutil.which("nvidia-smi")
     if not program:
         raise NoAnswerError("nvidia-smi was not found in PATH")
     with child_group(
-        [program, *arguments, "--format=csv,noheader"],
+        [program, *arguments],
         end=_abandon,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -3,7 +3,9 @@
  * A stand-in for libnvidia-ml.so.1, so that nvidia-ml-py itself can be run where there is no GPU.
  * It answers what the file /etc/condafleet-gpus (or $CONDAFLEET_GPUS) says, line by line `FIELD=VALUE` for all GPUs or
  * `INDEX.FIELD=VALUE` for one; what is not in the file, or named by `unsupported=FIELD`, is not supported. Everything it says
- * is synthetic. `hang=1` makes it sleep in nvmlInit, as a sick driver does. Signatures: NVIDIA's NVML API reference.
+ * is synthetic. Signatures: NVIDIA's NVML API reference. `hang=1` makes it sleep in nvmlInit, as a sick driver does;
+ * `hang=PATH` looks at PATH there: a file system that never answers (dead_mount.py) makes that sleep one that no signal
+ * ends. `fail=CODE` ends nvmlInit with that error.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,10 +77,15 @@ static nvmlReturn_t as_text(nvmlDevice_t one, const char *field, char *out, unsi
 }
 
 nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
-    long long hang;
+    long long hang, fail;
+    char where[256];
     (void)flags;
     while (number(-1, "hang", &hang) && hang)
         sleep(1);
+    if (text(-1, "hang", where, sizeof where) && where[0] == '/')
+        access(where, R_OK);
+    if (number(-1, "fail", &fail) && fail)
+        return (nvmlReturn_t)fail;
     return access(path(), R_OK) ? 9 /* NVML_ERROR_DRIVER_NOT_LOADED */ : SUCCESS;
 }
 nvmlReturn_t nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
@@ -92,6 +99,7 @@ const char *nvmlErrorString(nvmlReturn_t code) {
     case INSUFFICIENT_SIZE: return "Insufficient Size";
     case GPU_IS_LOST: return "GPU is lost";
     case 9: return "Driver Not Loaded";
+    case 18: return "Driver/library version mismatch";
     default: return "Unknown Error";
     }
 }
@@ -167,6 +175,11 @@ UINT(nvmlDeviceGetPcieReplayCounter, "pcie_replays")
 UINT(nvmlDeviceGetPersistenceMode, "persistence")
 UINT_OF(nvmlDeviceGetTemperature, "temperature")
 UINT_OF(nvmlDeviceGetTemperatureThreshold, "slowdown")
+/* `margin` and `slowdown_margin` (from the limit, in °C) are what newer GPUs tell instead of `slowdown`. */
+typedef struct { unsigned int version; int degrees; } margin;
+nvmlReturn_t nvmlDeviceGetMarginTemperature(nvmlDevice_t one, margin *out) {
+    return as_uint(one, "margin", (unsigned int *)&out->degrees);
+}
 UINT(nvmlDeviceGetPowerUsage, "power")
 UINT(nvmlDeviceGetEnforcedPowerLimit, "power_limit")
 UINT(nvmlDeviceGetPowerManagementDefaultLimit, "power_default")
@@ -254,7 +267,9 @@ typedef struct { unsigned int id, scope; long long when, latency; int type; nvml
 nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t one, int count, field_value *out) {
     for (int i = 0; i < count; i++) {
         out[i].type = 1; /* unsigned int */
-        out[i].code = out[i].id == 230 ? as_uint(one, "recovery", &out[i].value.ui) : NOT_SUPPORTED;
+        out[i].code = out[i].id == 230   ? as_uint(one, "recovery", &out[i].value.ui)
+                      : out[i].id == 194 ? as_uint(one, "slowdown_margin", &out[i].value.ui)
+                                         : NOT_SUPPORTED;
     }
     return SUCCESS;
 }

@@ -117,6 +117,29 @@ def test_a_driver_that_hangs_is_left_behind_and_said(look: Look) -> None:
         look("hang=1", limit=1)
 
 
+def test_newer_gpus_tell_how_far_they_are_from_slowing_down(look: Look) -> None:
+    newer = ("unsupported=slowdown", "margin=30", "slowdown_margin=-2")
+    assert look(*newer)["gpu.temperature", SECOND]["value"] == 32
+    hot = look(*newer, "1.margin=1")
+    assert (hot["gpu.temperature", SECOND]["verdict"], hot["gpu.temperature", SECOND]["value"]) == ("FAIL", 3)
+    # Neither of the two is told by older drivers of GPUs without a threshold.
+    assert look("unsupported=slowdown")["gpu.temperature", SECOND]["verdict"] == "SKIP"
+
+
+def test_cards_without_a_bridge_have_no_fault(look: Look) -> None:
+    down = [f"nvlink{link}=0" for link in range(18)]
+    card = "0.name=NVIDIA H100 PCIe", "1.name=NVIDIA H100 PCIe"
+    assert look(*card, *down)["gpu.nvlink", SECOND]["verdict"] == "SKIP"
+    assert look(*down)["gpu.nvlink", SECOND]["verdict"] == "FAIL"
+    declared = {"gpu.nvlink": {"equal": "18 of 18 links"}}
+    assert look(*card, *down, declared=declared)["gpu.nvlink", SECOND]["verdict"] == "FAIL"
+
+
+def test_libraries_that_are_not_the_drivers_are_said(look: Look) -> None:
+    with pytest.raises(bounded_call.NoAnswerError, match="LibRmVersionMismatch"):
+        look("fail=18")
+
+
 def test_what_could_not_be_asked_is_an_error_in_every_check() -> None:
     found = checks_gpu.could_not_ask(check_limits.asked("standard", {}), "NVML did not answer within 30 seconds")
     assert {one["verdict"] for one in found} == {"ERROR"}

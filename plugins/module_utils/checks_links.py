@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The links of GPUs, to each other and to their node, held against the limits: findings. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Mapping, Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils import findings
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
+from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import NOT_SUPPORTED
+
+Finding = Dict[str, Any]
+
+# Models whose NVLinks go to a bridge that is bought apart: without one all of their links are down, and that is right.
+BRIDGED = re.compile(r"PCIe|\bNVL\b|\bA30\b|\bA40\b|RTX|Quadro|TITAN|GeForce", re.IGNORECASE)
+NO_BRIDGE = "none of its NVLinks is up: it has no NVLink bridge, or one that failed as a whole"
+BRIDGE_STEP = "nothing without a bridge; with one, declare it: validation_checks: {gpu.nvlink: {equal: 12 of 12 links}}"
+# Performance states in which the PCIe link runs at its full generation; idle GPUs let it fall to save power.
+AWAKE = (0, 1, 2)
+
+
+def missing_field(gpu: Mapping[str, Any], field: str, one: Asked, subject: str) -> Optional[Finding]:
+    """What to say of a field that is null: not supported is SKIP, all else ERROR. None where the field is there."""
+    if gpu.get(field) is not None:
+        return None
+    why = str((gpu.get("errors") or {}).get(field) or "NVML did not say")
+    if NOT_SUPPORTED in why:
+        return findings.skipped(one.check, subject, "this GPU or its driver does not support it", "nothing")
+    return findings.unknown(one.check, subject, why, "run nvidia-smi -q on the node")
+
+
+def nvlink(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    bridged = BRIDGED.search(str(gpu.get("name"))) and not one.limit
+    # In nvidia-smi's words, where no link of any GPU is up.
+    if bridged and "all links are inactive" in str((gpu.get("errors") or {}).get("nvlinks")).lower():
+        return findings.skipped(one.check, subject, NO_BRIDGE, BRIDGE_STEP)
+    missing = missing_field(gpu, "nvlinks", one, subject)
+    if missing:
+        return missing
+    links = gpu["nvlinks"]
+    if not links and not one.limit:
+        return findings.skipped(one.check, subject, "it has no NVLink", "nothing")
+    down = [link["link"] for link in links if not link["active"]]
+    errors = {link["link"]: {k: v for k, v in link["errors"].items() if v} for link in links}
+    errors = {link: counts for link, counts in errors.items() if counts}
+    value = "%d of %d links" % (len(links) - len(down), len(links))
+    step = "reseat or replace the GPU or its NVLink bridge; on NVSwitch systems look at nv-fabricmanager"
+    if bridged and len(down) == len(links):
+        return findings.skipped(one.check, subject, NO_BRIDGE, BRIDGE_STEP)
+    said = one.limit.complaint(value, "") if one.limit else None
+    if said:
+        return findings.failed(one.check, subject, value, said, step, one.limit)
+    if down and not one.limit:
+        said = "link %s down" % ", ".join(str(link) for link in down)
+        return findings.failed(one.check, subject, value, said, step)
+    if errors:
+        said = "; ".join(
+            "link %d: %s" % (link, ", ".join("%s %d" % item for item in sorted(counts.items())))
+            for link, counts in sorted(errors.items())
+        )
+        return findings.failed(one.check, subject, value, "errors were counted: %s" % said, step)
+    return findings.passed(one.check, subject, value, one.limit)
+
+
+def pcie(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    missing = missing_field(gpu, "pcie", one, subject)
+    if missing:
+        return missing
+    link = gpu["pcie"]
+    value = "x%d gen%d" % (link["width"], link["generation_most"])
+    awake = gpu.get("pstate") in AWAKE
+    evidence = [
+        "now x%d gen%d, at most x%d gen%d, P%s, %d replays"
+        % (
+            link["width"],
+            link["generation"],
+            link["width_most"],
+            link["generation_most"],
+            gpu.get("pstate"),
+            link["replays"],
+        )
+    ]
+    step = "reseat the GPU or its riser, and look at the slot's settings in the firmware"
+    said = one.limit.complaint(value, "") if one.limit else None
+    if one.limit:
+        # The site's word, such as x8 where a cloud gives no more.
+        pass
+    elif link["width"] < link["width_most"]:
+        said = "the link is x%d, and could be x%d" % (link["width"], link["width_most"])
+    elif awake and link["generation"] < link["generation_most"]:
+        said = "the link is generation %d under load, and could be %d" % (link["generation"], link["generation_most"])
+    if said:
+        return findings.failed(one.check, subject, value, said, step, one.limit, evidence=evidence)
+    if not awake:
+        evidence.append("idle: its generation was not judged (speed.h2d shows it)")
+    return findings.passed(one.check, subject, value, one.limit, evidence=evidence)
