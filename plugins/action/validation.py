@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import TRAIN, limit_of, scripts_for
 from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 
@@ -30,14 +31,17 @@ class ActionModule(FollowingAction):
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         args = dict(self._task.args)
-        args["scripts"] = args.get("scripts") or read_scripts()
+        scripts = args.get("scripts") or read_scripts()
+        args["scripts"] = scripts_for(str(args.get("kind") or TRAIN), str(args.get("framework")), scripts)
         answer = self._ask(args, task_vars)
         if not answer.get("failed") and answer.get("would_run") and not self._task.check_mode:
             answer = self._train(args, task_vars)
         elif not self._task.check_mode:
             answer["changed"] = False
         result.update(answer)
-        if not result.get("failed") and result.get("result") and not self._task.check_mode:
+        # The report's `validation` is of trainings in current generations; all else is told by the findings.
+        told = (args.get("kind") or TRAIN) == TRAIN and not args.get("generation")
+        if told and not result.get("failed") and result.get("result") and not self._task.check_mode:
             entry = {str(args["environment"]): {str(args["framework"]): result["result"]}}
             data = {"condafleet": {"validation": entry}}
             result["ansible_stats"] = {"data": data, "per_host": True, "aggregate": True}
@@ -60,9 +64,10 @@ class ActionModule(FollowingAction):
     def _train(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Train as a job that is followed, and return the module's result."""
         limit = int(args.get("timeout") or 1800) + BESIDE_SECONDS
+        kind = str(args.get("kind") or TRAIN)
         who = "%s: %s/%s" % (task_vars.get("inventory_hostname", "?"), args["environment"], args["framework"])
-        shown = Shown(who)
-        name = "validation-%s-%s" % (args["environment"], args["framework"])
+        shown = Shown(who if kind == TRAIN else "%s %s" % (who, kind))
+        name = "validation-%s-%s-%s" % (args["environment"], args["framework"], kind)
         outcome = self.follow(MODULE, args, task_vars, name=name, limit=limit, show=shown.progress)
         if outcome.answer is not None:
             shown.verdict(outcome.answer.get("result") or {})
@@ -71,8 +76,8 @@ class ActionModule(FollowingAction):
         return {
             "failed": True,
             "changed": True,
-            "msg": "validation_timeout: %s did not end within %d seconds. %s "
-            "Next: look at the node's load and disk, or raise validation_timeout." % (who, limit, known),
+            "msg": "%s: %s did not end within %d seconds. %s "
+            "Next: look at the node's load and disk, or raise that limit." % (limit_of(kind), who, limit, known),
         }
 
 
@@ -92,7 +97,9 @@ class Shown:
             self.epochs = done
             self._line(str(record.get("message")))
         elif step != self.step or silent:
-            self._line("%s %s" % (step, record.get("message") or "") if not done else "still training")
+            self._line(
+                "%s %s" % (step, record.get("message") or "") if not done or step != "train" else "still training"
+            )
         self.step = step
 
     def verdict(self, result: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.paths import SHEBA
 from ansible_collections.condafleet.core.plugins.module_utils.spec_files import ACCEPTED, DEFAULT_PYTHON
 from ansible_collections.condafleet.core.plugins.module_utils.targets import version_key
 
-FRAMEWORKS = ("jax", "keras", "tensorflow", "torch")
+FRAMEWORKS = ("jax", "keras", "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "torch")
 PLATFORMS = ("linux-64", "linux-aarch64")
 RESERVED_NAMES = ("base", "root")
 # conda refuses spaces and / : # in names; what starts with a letter or digit is never taken for an option.

@@ -7,7 +7,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import quote
 
-from ansible_collections.condafleet.core.plugins.module_utils import paths
+from ansible_collections.condafleet.core.plugins.module_utils import check_limits, paths
 from ansible_collections.condafleet.core.plugins.module_utils.dataset import PARTS, part_of
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.declare_checks import check_checks
@@ -23,7 +23,13 @@ from ansible_collections.condafleet.core.plugins.module_utils.declare_values imp
 from ansible_collections.condafleet.core.plugins.module_utils.depot_manifest import check_depot
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.origins import join
-from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import FRAMEWORKS, job_digest
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
+    CHECK_OF,
+    FRAMEWORKS,
+    TRAIN,
+    job_digest,
+    kinds_of,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
 
 HEX64 = re.compile(r"[0-9a-fA-F]{64}")
@@ -42,7 +48,8 @@ def check_validation(
     and declare_outcome.py say.
 
     `values` are the role's variables without `validation_`, with depot_url and depot_sha256; `manifest` is the depot's.
-    A job is {environment, framework, job_digest, variables}. `scripts` are the collection's own unless given.
+    A job is {environment, framework, kind, job_digest, timeout, variables}, each environment's kinds one after the
+    other. `scripts` are the collection's own unless given.
     InputError names what is wrong.
     """
     schedule: Dict[str, Any] = {
@@ -52,14 +59,19 @@ def check_validation(
         "least_accuracy": share("validation_least_accuracy", values.get("least_accuracy", 0.97), "0.97"),
     }
     enabled = boolean("validation_enabled", values.get("enabled", True))
-    wanted = _wanted(values.get("environments") or []) if enabled else []
+    checks = check_checks(values)
+    timeout = seconds("validation_timeout", values.get("timeout", 1800))
+    asked = check_limits.asked(checks["level"], checks["checks"])
+    wanted = _wanted(values.get("environments") or [], kinds_of(asked)) if enabled else []
     data = check_data(values, manifest) if wanted else []
     texts = (read_scripts() if scripts is None else scripts) if wanted else {}
     for job in wanted:
-        job["job_digest"] = job_digest(job["framework"], texts, data, schedule)
+        job["job_digest"] = job_digest(job["framework"], texts, data, schedule, job["kind"])
+        # A training has a variable of its own for it.
+        job["timeout"] = timeout if job["kind"] == TRAIN else int(asked[CHECK_OF[job["kind"]]].timeout)
     return {
         **schedule,
-        **check_checks(values),
+        **checks,
         **check_groups(values),
         **check_outcome(values),
         "enabled": enabled,
@@ -67,7 +79,7 @@ def check_validation(
         "jobs": wanted,
         "data": data,
         "access": check_access(values, "validation"),
-        "timeout": seconds("validation_timeout", values.get("timeout", 1800)),
+        "timeout": timeout,
         "threads": whole("validation_threads", values.get("threads", 0), 0),
         "nice": whole("validation_nice", values.get("nice", 10), 0, 19),
         "user": paths.check_account("validation_user", values.get("user")),
@@ -134,7 +146,7 @@ def _complete(files: List[Dict[str, str]], variable: str) -> List[Dict[str, str]
     return files
 
 
-def _wanted(environments: Any) -> List[Dict[str, Any]]:
+def _wanted(environments: Any, kinds: List[str]) -> List[Dict[str, Any]]:
     jobs = []
     for entry in list_of("validation_environments", environments, "a list of {name, frameworks}"):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
@@ -148,5 +160,6 @@ def _wanted(environments: Any) -> List[Dict[str, Any]]:
                     "correct it, or set validation_enabled to false",
                 )
             variables = {str(key): str(value) for key, value in (entry.get("variables") or {}).items()}
-            jobs.append({"environment": entry["name"], "framework": framework, "variables": variables})
+            job = {"environment": entry["name"], "framework": framework, "variables": variables}
+            jobs += [{**job, "kind": kind} for kind in kinds]
     return jobs

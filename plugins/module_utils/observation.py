@@ -23,6 +23,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.observe_node impor
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import refuse_root
 from ansible_collections.condafleet.core.plugins.module_utils.users_environments import find_environments
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import KINDS, TRAIN
 
 SCHEMA_VERSION = 1
 
@@ -78,6 +79,9 @@ def observe(
         "history": histories,
         "shells": observe_shells(prefix, users, system_root, group),
         "validations": observe_validations(root, environments),
+        "validations_of_kind": {
+            kind: observe_validations(root, environments, kind + ".json") for kind in KINDS if kind != TRAIN
+        },
         "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,
         "dependants": find_dependants(prefix, root, dependants, system_root) if dependants > 0 else None,
         "users_environments": find_environments(prefix, root, dependants, system_root) if dependants > 0 else None,
@@ -101,15 +105,17 @@ def observe_cache(root: str) -> Dict[str, List[str]]:
     return {name: _names(os.path.join(root, name)) for name in ("pkgs", "wheels")}
 
 
-def observe_validations(root: str, environments: Optional[Sequence[str]] = None) -> Dict[str, Dict[str, Any]]:
-    """{environment: {framework: the stored result}} from ROOT/validation/ENV/FRAMEWORK/result.json."""
+def observe_validations(
+    root: str, environments: Optional[Sequence[str]] = None, name_of_file: str = "result.json"
+) -> Dict[str, Dict[str, Any]]:
+    """{environment: {framework: the stored result}} from ROOT/validation/ENV/FRAMEWORK/, as stored there."""
     home = os.path.join(root, "validation")
     results: Dict[str, Dict[str, Any]] = {}
     for name in _folders(home):
         if environments is not None and name not in environments:
             continue
         for framework in _folders(os.path.join(home, name)):
-            stored = files.read_json(os.path.join(home, name, framework, "result.json"))
+            stored = files.read_json(os.path.join(home, name, framework, name_of_file))
             if isinstance(stored, dict):
                 results.setdefault(name, {})[framework] = stored
     return results

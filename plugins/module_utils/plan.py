@@ -24,7 +24,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree im
 )
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
-from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import needs_validation
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import TRAIN, needs_validation
 
 CONVERGED = "converged"
 PENDING = "pending"
@@ -123,16 +123,22 @@ def conda_to_come(
 def plan_validation(
     observed: dict[str, Any], environments: dict[str, dict[str, Any]], declared: dict[str, Any]
 ) -> dict[str, dict[str, str]]:
-    """Return {environment: {framework: why}} of the jobs whose stored result does not prove the current generation."""
+    """Return {environment: {framework: why}} of the jobs whose stored result does not prove the current generation.
+
+    What is done beside training stands behind the framework, as in `torch, serve`.
+    """
     wanted: dict[str, dict[str, str]] = {}
     for job in declared.get("jobs") or []:
         name, framework = job["environment"], job["framework"]
         entry = environments.get(name) or {}
         current = (observed["environments"].get(name) or {}).get("generation")
         generation = current if entry.get("action", "none") == "none" else None
-        why = needs_validation(observed["validations"], name, generation, framework, job["job_digest"])
+        stored, title = observed["validations"], framework
+        if job["kind"] != TRAIN:
+            stored, title = observed["validations_of_kind"][job["kind"]], "%s, %s" % (framework, job["kind"])
+        why = needs_validation(stored, name, generation, framework, job["job_digest"])
         if why or declared.get("rerun"):
-            wanted.setdefault(name, {})[framework] = why or "asked for"
+            wanted.setdefault(name, {})[title] = why or "asked for"
     return wanted
 
 

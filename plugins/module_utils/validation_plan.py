@@ -5,21 +5,70 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
+from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import PROGRAMS
 
 SCHEMA_VERSION = 1
-FRAMEWORKS = ("keras", "tensorflow", "torch")
+FRAMEWORKS = ("jax", "keras", "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "torch")
+# What a job does with a framework, each with the check that it is judged as.
+TRAIN, SMOKE, TRANSFORMER, SERVE = "train", "smoke", "transformer", "serve"
+CHECK_OF = {TRAIN: "train.mnist", SMOKE: "env.smoke", TRANSFORMER: "train.transformer", SERVE: "serve.export"}
+KINDS = tuple(CHECK_OF)
+# What of the schedule a job depends on, and whether it reads MNIST.
+SCHEDULE = {
+    TRAIN: ("epochs", "batch_size", "seed", "least_accuracy"),
+    SMOKE: (),
+    TRANSFORMER: ("seed",),
+    SERVE: ("batch_size", "seed"),
+}
+READS_MNIST = (TRAIN, SERVE)
+_IMPORTS = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
 PASS, FAIL, ERROR, SKIP = "PASS", "FAIL", "ERROR", "SKIP"
 
 
-def scripts_for(framework: str, scripts: Mapping[str, str]) -> Dict[str, str]:
-    """Those scripts that a framework's job consists of: its own, and what all share."""
-    own = "train_%s.py" % framework
-    return {name: text for name, text in scripts.items() if name == own or not name.startswith("train_")}
+def kinds_of(asked: Mapping[str, Asked]) -> List[str]:
+    """Which kinds of job the checks ask for (`check_limits.asked`). A training proves all that a smoke test does."""
+    found = [kind for kind in KINDS if CHECK_OF[kind] in asked]
+    return [kind for kind in found if kind != SMOKE or TRAIN not in found]
+
+
+def limit_of(kind: str) -> str:
+    """Which variable holds a job's time limit."""
+    return "validation_timeout" if kind == TRAIN else "validation_checks.%s.timeout" % CHECK_OF[kind]
+
+
+def script_of(kind: str, framework: str) -> str:
+    """The file that a job begins with; Keras' backends share theirs."""
+    return "%s_%s.py" % (kind, framework.partition("-")[0])
+
+
+def backend_of(framework: str) -> Dict[str, str]:
+    """The variable that chooses a Keras backend, where the framework names one."""
+    name, _, backend = framework.partition("-")
+    return {"KERAS_BACKEND": backend} if name == "keras" and backend else {}
+
+
+def scripts_for(kind: str, framework: str, scripts: Mapping[str, str]) -> Dict[str, str]:
+    """Those scripts that a job consists of: the one it begins with, and what that and these import of the others."""
+    found: Dict[str, str] = {}
+    to_read = [script_of(kind, framework)]
+    while to_read:
+        name = to_read.pop()
+        if name in scripts and name not in found:
+            found[name] = scripts[name]
+            to_read += [module + ".py" for module in _IMPORTS.findall(scripts[name])]
+    return found
 
 
 def job_digest(
-    framework: str, scripts: Mapping[str, str], data: Sequence[Mapping[str, Any]], schedule: Mapping[str, Any]
+    framework: str,
+    scripts: Mapping[str, str],
+    data: Sequence[Mapping[str, Any]],
+    schedule: Mapping[str, Any],
+    kind: str = TRAIN,
 ) -> str:
     """What a job's result depends on beside the generation: 64 hexadecimal digits.
 
@@ -29,9 +78,11 @@ def job_digest(
     content = {
         "schema_version": SCHEMA_VERSION,
         "framework": framework,
-        "scripts": sorted(scripts_for(framework, scripts).items()),
-        "data": sorted((entry["name"], entry["sha256"].lower()) for entry in data),
-        "schedule": {key: schedule[key] for key in ("epochs", "batch_size", "seed", "least_accuracy")},
+        "kind": kind,
+        "scripts": sorted(scripts_for(kind, framework, scripts).items()),
+        "programs": sorted(PROGRAMS.items()) if kind == SMOKE else [],
+        "data": sorted((entry["name"], entry["sha256"].lower()) for entry in data) if kind in READS_MNIST else [],
+        "schedule": {key: schedule[key] for key in SCHEDULE[kind]},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 
@@ -41,8 +92,8 @@ def needs_validation(
 ) -> Optional[str]:
     """Why a job has to run, or None where its stored result still proves the current generation.
 
-    `validations` are the stored results, {ENVIRONMENT: {FRAMEWORK: result}}; `generation` is the name of the
-    current one, None where there is none yet or it is about to change.
+    `validations` are the stored results of its kind, {ENVIRONMENT: {FRAMEWORK: result}}; `generation` is the name of
+    the current one, None where there is none yet or it is about to change.
     """
     stored = (validations.get(environment) or {}).get(framework)
     if not isinstance(stored, Mapping):
@@ -62,8 +113,9 @@ def judge(outcome: Mapping[str, Any], least_accuracy: float) -> Tuple[str, Optio
     """(verdict, reason, next step) of what a training script wrote; the last two are None for PASS."""
     kind = outcome.get("kind")
     if kind == "done":
-        accuracy = outcome["test_accuracy"]
-        if accuracy >= least_accuracy:
+        # Only a training has an accuracy: what else a job has to reach, its script has judged.
+        accuracy = outcome.get("test_accuracy")
+        if accuracy is None or accuracy >= least_accuracy:
             return PASS, None, None
         return (
             FAIL,
@@ -78,7 +130,8 @@ def judge(outcome: Mapping[str, Any], least_accuracy: float) -> Tuple[str, Optio
         return (
             FAIL,
             reason,
-            "compare the node's driver and the environment's target with what the framework needs",
+            outcome.get("next_step")
+            or "compare the node's driver and the environment's target with what the framework needs",
         )
     return ERROR, reason, "read the job's log on the node"
 
@@ -87,9 +140,11 @@ def complaint(result: Optional[Mapping[str, Any]]) -> Optional[str]:
     """What a run that ends in failure says of this result, in one line; None where it is no reason to fail."""
     if not result or result.get("verdict") not in (FAIL, ERROR):
         return None
-    return "%s with %s: %s: %s. Next: %s." % (
+    kind = result.get("kind") or TRAIN
+    return "%s with %s%s: %s: %s. Next: %s." % (
         result["environment"],
         result["framework"],
+        "" if kind == TRAIN else " (%s)" % kind,
         result["verdict"],
         str(result["reason"]).rstrip("."),
         str(result["next_step"]).rstrip("."),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,27 +14,35 @@ from ansible_collections.condafleet.core.plugins.module_utils import cgroup, dat
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
     ERROR,
     PASS,
+    READS_MNIST,
     SCHEMA_VERSION,
+    SERVE,
     SKIP,
+    SMOKE,
+    TRAIN,
+    TRANSFORMER,
+    backend_of,
     job_digest,
     judge,
+    limit_of,
     needs_validation,
+    script_of,
     scripts_for,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.validation_smoke import smoke
 
-RESULT = "result.json"
-LOG = "log.txt"
 WEIGHTS = "weights.npz"
 LOG_TAIL = 1500
+WORDS = {TRAIN: "training", SMOKE: "smoke test", TRANSFORMER: "fine-tuning of a transformer", SERVE: "serving"}
 # What a training script's outcome brings into the result.
 FIGURES = (
     "epochs", "test_loss", "test_accuracy", "recomputed_accuracy", "train_images", "test_images", "images_per_second",
-    "images_per_second_of", "training_seconds", "device", "versions", "peak_memory_bytes",
+    "images_per_second_of", "training_seconds", "device", "versions", "peak_memory_bytes", "figures",
 )  # fmt: skip
 
 
@@ -44,18 +53,30 @@ class Task:
         self.options = options
         self.environment: str = options["environment"]
         self.framework: str = options["framework"]
-        self.link = os.path.join(options["prefix"], "envs", self.environment)
+        self.kind: str = options.get("kind") or TRAIN
+        # One that is kept beside the current one; its results are stored apart, and prove nothing of the current one.
+        self.generation: Optional[str] = options.get("generation")
+        self.place = os.path.join(options["prefix"], "envs", self.environment)
+        if self.generation:
+            if "/" in self.generation or not self.generation.startswith(self.environment + "-"):
+                accepted = "the name of a generation of %s, such as %s-0123456789ab-1" % ((self.environment,) * 2)
+                raise InputError("generation", self.generation, accepted, "see ROOT/generations on the node")
+            self.place = os.path.join(options["root"], "generations", self.generation)
         self.folder = os.path.join(options["root"], "validation", self.environment, self.framework)
+        names = ("result.json", "log.txt") if self.kind == TRAIN else (self.kind + ".json", self.kind + ".txt")
+        if self.generation:
+            names = tuple("%s.%s.%s" % (self.generation, self.kind, end) for end in ("json", "txt"))
+        self.result, self.log = (os.path.join(self.folder, name) for name in names)
         self.schedule = {key: options[key] for key in ("epochs", "batch_size", "seed", "least_accuracy")}
-        self.digest = job_digest(self.framework, options["scripts"], options["data"], self.schedule)
+        self.digest = job_digest(self.framework, options["scripts"], options["data"], self.schedule, self.kind)
 
     def prefix(self) -> Optional[str]:
-        """The generation that the environment's link leads to, by its real path."""
-        real = os.path.realpath(self.link)
+        """The generation that the environment's link leads to, by its real path; else the one that was asked for."""
+        real = os.path.realpath(self.place)
         return real if os.path.exists(os.path.join(real, "bin", "python")) else None
 
     def stored(self) -> Any:
-        return files.read_json(os.path.join(self.folder, RESULT))
+        return files.read_json(self.result)
 
 
 def why_run(task: Task) -> Optional[str]:
@@ -88,7 +109,7 @@ def validate(task: Task, progress: Progress) -> Dict[str, Any]:
         result["seconds"] = round(time.time() - progress.started, 1)
         # A job that did not start proves nothing against what an earlier one has proved.
         if verdict != SKIP or not _proved(task):
-            files.write_json(os.path.join(task.folder, RESULT), result)
+            files.write_json(task.result, result)
     return result
 
 
@@ -107,6 +128,7 @@ def _blank(task: Task) -> Dict[str, Any]:
         schema_version=SCHEMA_VERSION,
         environment=task.environment,
         framework=task.framework,
+        kind=task.kind,
         generation=os.path.basename(prefix) if prefix else None,
         interpreter=os.path.realpath(os.path.join(prefix, "bin", "python")) if prefix else None,
         job_digest=task.digest,
@@ -121,10 +143,12 @@ def _blank(task: Task) -> Dict[str, Any]:
         seed=options["seed"],
         batch_size=options["batch_size"],
         least_accuracy=options["least_accuracy"],
-        data={"name": "mnist", "sha256": {entry["name"]: entry["sha256"].lower() for entry in options["data"]}},
+        data={"name": "mnist", "sha256": {entry["name"]: entry["sha256"].lower() for entry in options["data"]}}
+        if task.kind in READS_MNIST
+        else None,
         weights=None,
         native_weights=None,
-        log=os.path.join(task.folder, LOG),
+        log=task.log,
         epochs=[],
     )
     return result
@@ -137,15 +161,21 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
     if prefix is None:
         return {
             "kind": "error",
-            "reason": "there is no environment with a python at %s" % task.link,
+            "reason": "there is no environment with a python at %s" % task.place,
             "next_step": "create it first (playbooks/environments.yml, or site.yml)",
         }
     owner = children.account(options.get("user"))
-    progress("data", message="data set")
-    access = Access.of(options.get("access"))
-    data = dataset.ensure(options["data"], os.path.join(options["root"], "datasets", "mnist"), access)
+    data: Dict[str, str] = {}
+    if task.kind in READS_MNIST:
+        progress("data", message="data set")
+        access = Access.of(options.get("access"))
+        data = dataset.ensure(options["data"], os.path.join(options["root"], "datasets", "mnist"), access)
+    declared = {**environment_variables(prefix), **(options.get("variables") or {}), **backend_of(task.framework)}
+    if task.kind == SMOKE:
+        progress(task.kind, message=task.framework)
+        return smoke(prefix, task.framework, declared, work, options["timeout"])
     gpu = validation_gpu.observe()
-    for name, text in scripts_for(task.framework, options["scripts"]).items():
+    for name, text in scripts_for(task.kind, task.framework, options["scripts"]).items():
         files.write_atomic(os.path.join(work, name), text)
     job = {
         "data": data,
@@ -158,20 +188,20 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
         "progress": os.path.join(work, "progress.json"),
         "weights": os.path.join(work, WEIGHTS),
         "native": work,
+        "trained": _trained(task, work) if task.kind == SERVE else None,
     }
     files.write_json(os.path.join(work, "job.json"), job)
     if owner is not None:
         os.chmod(work, 0o700)
         os.chown(work, owner.pw_uid, owner.pw_gid)
-    declared = {**environment_variables(prefix), **(options.get("variables") or {})}
     variables = children.variables_for(prefix, work, result["threads"], gpu["uuid"], declared)
     python = os.path.join(prefix, "bin", "python")
-    progress("train", 0, options["epochs"], "epochs", "starting")
+    progress(task.kind, 0, options["epochs"] if task.kind == TRAIN else None, "epochs", "starting")
     status = children.run_group(
-        [python, os.path.join(work, "train_%s.py" % task.framework), os.path.join(work, "job.json")],
+        [python, os.path.join(work, script_of(task.kind, task.framework)), os.path.join(work, "job.json")],
         environ=variables,
         folder=work,
-        log=os.path.join(task.folder, LOG),
+        log=task.log,
         timeout=options["timeout"],
         nice=options.get("nice") or 0,
         owner=owner,
@@ -181,18 +211,34 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
     if status is None:
         return {
             "kind": "error",
-            "reason": "the training took longer than %d seconds (validation_timeout) and was ended"
-            % options["timeout"],
-            "next_step": "read %s on the node; raise validation_timeout if the node is only slow" % result["log"],
+            "reason": "the %s took longer than %d seconds (%s) and was ended"
+            % (WORDS[task.kind], options["timeout"], limit_of(task.kind)),
+            "next_step": "read %s on the node; raise %s if the node is only slow" % (task.log, limit_of(task.kind)),
         }
     if not isinstance(outcome, dict):
         return {
             "kind": "error",
-            "reason": "the training ended with status %d and left no outcome; its output ends: %s"
-            % (status, _tail(result["log"])),
-            "next_step": "read %s on the node" % result["log"],
+            "reason": "the %s ended with status %d and left no outcome; its output ends: %s"
+            % (WORDS[task.kind], status, _tail(task.log)),
+            "next_step": "read %s on the node" % task.log,
         }
     return outcome
+
+
+def _trained(task: Task, work: str) -> Optional[str]:
+    """A copy of the weights that a training of this generation has left, where there is one that passed."""
+    source = os.path.join(task.folder, WEIGHTS)
+    stored = files.read_json(os.path.join(task.folder, "result.json"))
+    content = files.read_bytes(source)
+    known = stored.get("weights") if isinstance(stored, dict) and stored.get("verdict") == PASS else None
+    prefix = task.prefix() or ""
+    if content is None or not known or stored.get("generation") != os.path.basename(prefix):
+        return None
+    if hashlib.sha256(content).hexdigest() != known["sha256"]:
+        raise FleetError("%s is not what the training has stored: its sha256 differs. Next: train again." % source)
+    target = os.path.join(work, "trained.npz")
+    files.write_atomic(target, content)
+    return target
 
 
 def environment_variables(prefix: str) -> Dict[str, str]:
@@ -219,7 +265,8 @@ class Relay:
 def _keep(task: Task, work: str, outcome: Mapping[str, Any], result: Dict[str, Any]) -> None:
     """Take the figures over, and put the weights beside the result."""
     result.update({key: outcome[key] for key in FIGURES if key in outcome})
-    if outcome.get("kind") != "done":
+    # The weights of another generation would stand where those of the current one are looked for.
+    if outcome.get("kind") != "done" or task.kind != TRAIN or task.generation:
         return
     native = outcome["native_weights"]
     kept = {"weights": (WEIGHTS, "npz"), "native_weights": (os.path.basename(native["path"]), native["format"])}

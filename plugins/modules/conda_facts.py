@@ -152,7 +152,10 @@ conda:
           C(skipped) of members of the group without one, and C(group) has the members.
       type: dict
     validations:
-      description: The stored results by environment and framework.
+      description: The stored results of trainings by environment and framework.
+      type: dict
+    validations_of_kind:
+      description: Those of what else is done with a framework (V(smoke), V(transformer), V(serve)), by that, environment and framework.
       type: dict
     modulefiles:
       description:

@@ -13,7 +13,8 @@ description:
     Dense 10 with softmax, trained with Adam and a fixed seed.
   - The training runs with the environment's own python as a child with a time limit, with one thread unless told
     otherwise, within the CPUs that the cgroup allows, and without any of the caller's own settings.
-  - The result is stored as C(ROOT/validation/ENVIRONMENT/FRAMEWORK/result.json), with the weights beside it.
+  - The result is stored as C(ROOT/validation/ENVIRONMENT/FRAMEWORK/result.json), with the weights beside it, and as
+    C(KIND.json) there where O(kind) is another than V(train).
     A stored PASS that still proves the current generation is returned as it is, and nothing runs.
   - The verdict is V(PASS), V(FAIL) (below the least accuracy, or unfit), V(ERROR) (it could not be determined) or
     V(SKIP) (all GPUs are in use). The task itself succeeds with each of them, so that the other frameworks of the
@@ -27,10 +28,25 @@ options:
     type: str
     required: true
   framework:
-    description: What to train with. V(tensorflow) is tf.keras; V(keras) follows E(KERAS_BACKEND) of the environment.
+    description:
+      - What to train with. V(tensorflow) is tf.keras; V(keras) follows E(KERAS_BACKEND) of the environment, and
+        V(keras-torch) and the others say it.
     type: str
-    choices: [keras, tensorflow, torch]
+    choices: [jax, keras, keras-jax, keras-tensorflow, keras-torch, tensorflow, torch]
     required: true
+  kind:
+    description:
+      - What to do with it. V(train) trains on MNIST. V(smoke) takes seconds, with imports and a known result.
+      - V(transformer) trains a small transformer, stores it, loads it and fine-tunes it on another task.
+      - V(serve) exports the trained network and asks a server that has loaded the exported file alone.
+    type: str
+    choices: [train, smoke, transformer, serve]
+    default: train
+  generation:
+    description:
+      - A generation of the environment that is kept beside the current one, to do it there. Its result is stored as
+        C(GENERATION.KIND.json), without weights, and is never taken for the current one's.
+    type: str
   prefix:
     description: The installation's prefix; the environment is C(PREFIX/envs/ENVIRONMENT).
     type: path
@@ -194,6 +210,12 @@ result:
     threads:
       description: Threads that the framework was given.
       type: int
+    kind:
+      description: What was done.
+      type: str
+    figures:
+      description: What a job that is no training has measured.
+      type: dict
     cpu_quota:
       description: CPUs that the cgroup allows, null for no limit.
       type: float
@@ -201,7 +223,7 @@ result:
       description: The training's largest resident memory.
       type: int
     data:
-      description: Name of the data set and sha256 of each file.
+      description: Name of the data set and sha256 of each file; null where none is read.
       type: dict
     weights:
       description: Path, sha256 and format of the weights as npz.
@@ -274,12 +296,18 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
-from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import complaint
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import TRAIN, complaint
 from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
 
 ARGUMENTS = {
     "environment": {"type": "str", "required": True},
-    "framework": {"type": "str", "choices": ["keras", "tensorflow", "torch"], "required": True},
+    "framework": {
+        "type": "str",
+        "choices": ["jax", "keras", "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "torch"],
+        "required": True,
+    },
+    "kind": {"type": "str", "choices": ["train", "smoke", "transformer", "serve"], "default": "train"},
+    "generation": {"type": "str"},
     "prefix": {"type": "path", "required": True},
     "root": {"type": "path", "required": True},
     "access": {"type": "dict", "default": {}},
@@ -321,7 +349,8 @@ def main():
             result = validate(task, Progress(progress_file(params["root"], params["job"])))
     except FleetError as error:
         module.fail_json(msg=error.message)
-    line = "validation of %s with %s: %s\n" % (params["environment"], params["framework"], why)
+    title = params["framework"] if params["kind"] == TRAIN else "%s, %s" % (params["framework"], params["kind"])
+    line = "validation of %s with %s: %s\n" % (params["environment"], title, why)
     module.exit_json(
         changed=bool(why),
         result=result,

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the training scripts share: reading the data, telling the progress, checking and writing the outcome.
+"""What the training scripts share: the data, the first weights, the order of the images, and the outcome's figures.
 
-A script is started by the environment's own python as `python train_X.py JOB.json`, and calls `run(train)`.
-JOB.json: {data: {train_images, train_labels, test_images, test_labels: path}, epochs, batch_size, seed, threads,
-gpu: {state: none|free|busy|unknown, why}, outcome: path, progress: path, weights: path of weights.npz, native: folder}.
-`train(job, data)` returns the fields of `Trained`. A new framework is one more file with one such function.
+A script is `train_X.py` and calls `run(train)`. Beside what node_job.py says, JOB.json holds
+{data: {train_images, train_labels, test_images, test_labels: path}, weights: path of weights.npz, native: folder} and
+maybe dropout (0.2 unless given). `train(job, data)` returns the fields of `Trained`. A new framework is one more file
+with one such function.
+
+All frameworks train one network, defined here: they begin with the same weights and see the images in the same order,
+both made by numpy from the seed. What is left to differ is dropout, which each framework draws by itself, and rounding.
 
 Only numpy and the standard library here, Python 3.8 or newer.
 """
@@ -12,34 +15,35 @@ Only numpy and the standard library here, Python 3.8 or newer.
 from __future__ import annotations
 
 import gzip
-import json
-import os
 import platform
-import resource
-import sys
 import time
-import traceback
 
-try:
-    import numpy
-except ImportError:  # torch works without it, and many environments hold nothing else
-    numpy = None
+import node_job
+from node_job import CannotTellError, RefusedError, UnfitError, cpu_name, numpy, peak_memory
+
+__all__ = ["CannotTellError", "RefusedError", "UnfitError"]
 
 # The four arrays of the one-hidden-layer network, as every framework's script hands them over.
 LAYOUT = {"dense1_kernel": (784, 128), "dense1_bias": (128,), "dense2_kernel": (128, 10), "dense2_bias": (10,)}
 MAGIC = {3: 0x00000803, 1: 0x00000801}
+# Adam's, for all: the rate that tutorials take, and Keras' epsilon (PyTorch's own default is 1e-8).
+RATE, BETA1, BETA2, EPSILON = 0.001, 0.9, 0.999, 1e-7
+DROPOUT = 0.2
 
 
-class CannotTellError(Exception):
-    """The job could not find out whether the environment trains: verdict ERROR."""
+def first_weights(seed):
+    """Return the network before training: Glorot's uniform distribution for the matrices, zeros for the biases."""
+    chance = numpy.random.default_rng([seed, 0])
+    weights = {}
+    for name, shape in LAYOUT.items():
+        reach = (6.0 / sum(shape)) ** 0.5 if len(shape) == 2 else 0.0
+        weights[name] = chance.uniform(-reach, reach, shape).astype(numpy.float32)
+    return weights
 
 
-class RefusedError(Exception):
-    """The job does not start, for a reason that says nothing about the environment: verdict SKIP."""
-
-
-class UnfitError(Exception):
-    """The environment cannot do what it was made for: verdict FAIL."""
+def order_of(seed, epoch, count):
+    """Return in which order an epoch (from 0) takes the images."""
+    return numpy.random.default_rng([seed, 1, epoch]).permutation(count)
 
 
 def read_idx(path, dimensions):
@@ -98,46 +102,14 @@ def forward_accuracy(weights, images, labels):
     return float((scores.argmax(axis=1) == labels).mean())
 
 
-def cpu_name():
-    """Return the processor's model, or None where /proc does not tell."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else None
-
-
-def write_json(path, value):
-    """Write so that a reader sees all or nothing."""
-    with open(path + ".tmp", "w", encoding="utf-8") as stream:
-        json.dump(value, stream)
-    os.replace(path + ".tmp", path)
-
-
-class Job:
-    """The job description, and what has been reached of it."""
+class Job(node_job.Job):
+    """A training, and how far it has come."""
 
     def __init__(self, description):
-        self.__dict__.update(description)
-        self.done = []
+        super().__init__({"dropout": DROPOUT, **description})
         self._seconds = []
         self.images_per_epoch = 0
         self._epoch_started = 0.0
-
-    def claim_device(self, cuda_build):
-        """Raise where the framework is built for GPUs and the node's are taken, or nobody could tell."""
-        if not cuda_build:
-            return
-        if self.gpu["state"] == "busy":
-            raise RefusedError(self.gpu["why"])
-        if self.gpu["state"] == "unknown":
-            raise CannotTellError(self.gpu["why"])
-
-    def expect_gpu(self, cuda_build, seen):
-        """Raise where a free GPU is there, the framework is built for one, and sees none."""
-        if cuda_build and self.gpu["state"] == "free" and not seen:
-            raise UnfitError("the framework is built for CUDA and the node has a free GPU, but the framework sees none")
 
     def epoch_begins(self):
         self._epoch_started = time.monotonic()
@@ -156,10 +128,7 @@ class Job:
         message = "epoch %d/%d loss %.4f accuracy %.4f %s images/s" % (
             entry["epoch"], self.epochs, loss, accuracy, format(round(speed), ","),
         )  # fmt: skip
-        progress = {"step": "train", "done": entry["epoch"], "total": self.epochs, "unit": "epochs"}
-        print(message, flush=True)
-        if self.progress:
-            write_json(self.progress, dict(progress, message=message, time=time.time()))
+        self.tell("train", entry["epoch"], self.epochs, "epochs", message)
 
     def training_speed(self):
         """Return images per second over the epochs after the first, which also pays for start-up and compilation."""
@@ -203,32 +172,10 @@ def carry_out(job, train):
         "device": dict(trained["device"], name=trained["device"]["name"] or cpu_name()),
         "versions": dict(trained["versions"], python=platform.python_version(), numpy=numpy.__version__),
         "native_weights": trained["native_weights"],
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": peak_memory(),
     }
 
 
 def run(train):
     """Carry out the job named on the command line, and write its outcome whatever happens."""
-    with open(sys.argv[1], encoding="utf-8") as stream:
-        job = Job(json.load(stream))
-    try:
-        if numpy is None:
-            raise CannotTellError(
-                "the environment holds no numpy, which the job reads its data and keeps its weights with: "
-                "add numpy to the environment's spec, or take its framework out of `frameworks`"
-            )
-        outcome = dict(carry_out(job, train), kind="done")
-    except RefusedError as error:
-        outcome = {"kind": "refused", "reason": str(error)}
-    except UnfitError as error:
-        outcome = {"kind": "unfit", "reason": str(error), "epochs": job.done}
-    except CannotTellError as error:
-        outcome = {"kind": "error", "reason": str(error), "epochs": job.done}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the verdict
-        traceback.print_exc()
-        outcome = {"kind": "error", "reason": "%s: %s" % (type(error).__name__, error), "epochs": job.done}
-    write_json(job.outcome, outcome)
-    # Frameworks keep threads and device handles that can hang or crash at exit; everything is written by now.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    node_job.run(lambda job: carry_out(job, train), Job)

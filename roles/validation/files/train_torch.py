@@ -5,37 +5,49 @@ from __future__ import annotations
 
 import os
 
+import devices
 import mnist_job
 
 
-def train(job, data):
+def network(weights, dropout=mnist_job.DROPOUT):
+    """Return (model, first linear layer, second one) that begins with `weights`."""
     import torch
     from torch import nn
 
-    cuda_build = bool(torch.version.cuda or getattr(torch.version, "hip", None))
-    job.claim_device(cuda_build)
-    seen = torch.cuda.is_available()
-    job.expect_gpu(cuda_build, seen)
-    device = torch.device("cuda" if seen else "cpu")
-    name = torch.cuda.get_device_name(device) if seen else None
+    first, second = nn.Linear(784, 128), nn.Linear(128, 10)
+    with torch.no_grad():
+        # PyTorch keeps a layer's matrix as (outputs, inputs).
+        for layer, name in ((first, "dense1"), (second, "dense2")):
+            layer.weight.copy_(torch.from_numpy(weights[name + "_kernel"].T.copy()))
+            layer.bias.copy_(torch.from_numpy(weights[name + "_bias"].copy()))
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Dropout(dropout), second), first, second
+
+
+def train(job, data):
+    device, versions = devices.torch(job)
+    import torch
+    from torch import nn
 
     torch.manual_seed(job.seed)
-    torch.set_num_threads(job.threads)
-    train_images, train_labels, test_images, test_labels = (torch.from_numpy(array).to(device) for array in data)
-    first, second = nn.Linear(784, 128), nn.Linear(128, 10)
+    place = torch.device(device["kind"])
+    train_images, train_labels, test_images, test_labels = (torch.from_numpy(array).to(place) for array in data)
+    model, first, second = network(mnist_job.first_weights(job.seed), job.dropout)
+    model.to(place)
     # CrossEntropyLoss works on the scores before the softmax, which is the stable form of the same network.
-    model = nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Dropout(0.2), second).to(device)
     measure = nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    # Keras adds epsilon before the second moment is corrected, PyTorch after: that matters in the first steps only.
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=mnist_job.RATE, betas=(mnist_job.BETA1, mnist_job.BETA2), eps=mnist_job.EPSILON
+    )
     count = len(train_images)
 
-    for _dummy in range(job.epochs):
+    for epoch in range(job.epochs):
         job.epoch_begins()
         model.train()
         # Kept as tensors until the epoch ends: reading a figure at each step would make the GPU wait.
-        loss_sum = torch.zeros((), device=device)
-        right = torch.zeros((), device=device, dtype=torch.int64)
-        order = torch.randperm(count).to(device)
+        loss_sum = torch.zeros((), device=place)
+        right = torch.zeros((), device=place, dtype=torch.int64)
+        order = torch.from_numpy(mnist_job.order_of(job.seed, epoch, count)).to(place)
         for start in range(0, count, job.batch_size):
             chosen = order[start : start + job.batch_size]
             labels = train_labels[chosen]
@@ -58,10 +70,9 @@ def train(job, data):
     return {
         "test_loss": test_loss,
         "test_accuracy": test_accuracy,
-        "device": {"kind": device.type, "name": name},
-        "versions": {"framework": torch.__version__, "cuda": torch.version.cuda},
+        "device": device,
+        "versions": {"framework": versions["torch"], "cuda": versions["cuda"]},
         "native_weights": {"path": native, "format": "torch state_dict"},
-        # PyTorch keeps a layer's matrix as (outputs, inputs).
         "weights": {
             "dense1_kernel": first.weight.detach().cpu().numpy().T,
             "dense1_bias": first.bias.detach().cpu().numpy(),

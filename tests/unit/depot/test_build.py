@@ -222,7 +222,9 @@ def test_a_folder_of_something_else_is_left_alone(
 
 
 def test_unknown_frameworks_are_refused(quick: list[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"frameworks: caffe is not known here\. Accepted: torch, tensorflow, keras, jax\."):
+    with pytest.raises(
+        InputError, match=r"frameworks: caffe is not known here\. Accepted: torch, tensorflow, keras, jax\."
+    ):
         build_embedded(tmp_path / "a", cache_dir=tmp_path / "cache", frameworks=["torch", "caffe"])
 
 

@@ -49,7 +49,10 @@ def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
             ["environments_list (x).targets: gpu", "Accepted: cpu", "environments_targets"],
         ),
         ({"entry": {"targets": []}}, ["environments_list (x).targets"]),
-        ({"entry": {"frameworks": ["caffe"]}}, ["caffe", "Accepted: jax, keras, tensorflow, torch"]),
+        (
+            {"entry": {"frameworks": ["caffe"]}},
+            ["caffe", "Accepted: jax, keras, keras-jax, keras-tensorflow, keras-torch, tensorflow, torch"],
+        ),
         ({"entry": {"spec": "no.yml"}, "spec_folders": ["/nowhere"]}, ["no.yml", "looked for: /nowhere/no.yml"]),
         ({"entry": {"spec": None}}, ["environments_list (x).spec: an empty value"]),
         ({"entry": {"tragets": []}}, ["environments_list (x).tragets", "the keys name, spec"]),

@@ -37,6 +37,33 @@ def test_jobs_and_their_digests() -> None:
     assert declared["epochs"] == 5 and declared["least_accuracy"] == 0.97
 
 
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({"level": "smoke"}, ["smoke"]),
+        ({}, ["train"]),
+        ({"level": "full"}, ["train", "transformer", "serve"]),
+        ({"level": "full", "checks": {"serve.*": False}}, ["train", "transformer"]),
+        # Without its training, an environment is at least imported.
+        ({"checks": {"train.mnist": False}}, ["smoke"]),
+        ({"level": "smoke", "checks": {"train.transformer": True}}, ["smoke", "transformer"]),
+        ({"level": "smoke", "checks": {"env.smoke": False}}, []),
+    ],
+    ids=str,
+)
+def test_kinds_of_job_follow_the_level_and_the_checks(changes: dict[str, Any], kinds: list[str]) -> None:
+    declared = check_validation(values(**changes), None, SCRIPTS)
+    assert [job["kind"] for job in declared["jobs"] if job["framework"] == "torch"] == kinds
+    assert len({job["job_digest"] for job in declared["jobs"]}) == 2 * len(kinds)
+
+
+def test_each_kind_has_its_own_time_limit() -> None:
+    checks = {"serve.export": {"timeout": 77}, "train.mnist": {"timeout": 5}}
+    declared = check_validation(values(level="full", checks=checks, timeout=1234), None, SCRIPTS)
+    limits = {job["kind"]: job["timeout"] for job in declared["jobs"]}
+    assert limits == {"train": 1234, "transformer": 900, "serve": 77}
+
+
 def test_a_folder_on_the_node_becomes_file_urls() -> None:
     declared = check_validation(values(data={"path": "/data/my mnist", "sha256": HASHES}), None, SCRIPTS)
     assert declared["data"][0] == {
@@ -66,7 +93,10 @@ def test_nothing_to_validate_needs_no_data(changes: dict[str, Any]) -> None:
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "framework": (
         {"environments": [{"name": "e", "frameworks": ["caffe"]}]},
-        ["environments_list (e).frameworks: caffe", "keras, tensorflow, torch"],
+        [
+            "environments_list (e).frameworks: caffe",
+            "jax, keras, keras-jax, keras-tensorflow, keras-torch, tensorflow, torch",
+        ],
     ),
     "share": ({"least_accuracy": 97}, ["validation_least_accuracy: 97", "from 0 to 1"]),
     "share as a word": ({"least_accuracy": "high"}, ["validation_least_accuracy: high"]),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu
+from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
 
@@ -41,7 +42,7 @@ RESULT_KEYS = {
     "next_step", "started", "ended", "seconds", "epochs", "test_loss", "test_accuracy", "recomputed_accuracy",
     "train_images", "test_images", "images_per_second", "images_per_second_of", "training_seconds", "device",
     "versions", "threads", "cpu_quota", "peak_memory_bytes", "seed", "batch_size", "least_accuracy", "data", "weights",
-    "native_weights", "log",
+    "native_weights", "log", "kind", "figures",
 }  # fmt: skip
 
 
@@ -167,3 +168,83 @@ def test_variables_of_the_environment_reach_the_training(options: Options, tmp_p
     options["variables"] = {"A": "declared"}
     result = carry_out(script(options, "import os, sys; sys.exit(os.environ['KERAS_BACKEND'] + ' ' + os.environ['A'])"))
     assert "torch declared" in result["reason"]
+
+
+KIND_SCRIPT = """
+import json, sys
+job = json.load(open(sys.argv[1]))
+json.dump({"kind": "KIND", "reason": "it did not", "figures": {"trained": job["trained"]}}, open(job["outcome"], "w"))
+"""
+
+
+def of_kind(options: Options, kind: str, outcome: str = "done") -> Options:
+    text = KIND_SCRIPT.replace("KIND", outcome)
+    return {**options, "kind": kind, "scripts": {**options["scripts"], f"{kind}_torch.py": text}}
+
+
+def test_kinds_are_stored_beside_each_other(options: Options, tmp_path: Path) -> None:
+    carry_out(script(options))
+    folder = tmp_path / "root/validation/e/torch"
+    before = (folder / "result.json").read_text()
+    result = carry_out(of_kind(options, "transformer"))
+    assert (result["verdict"], result["kind"], result["data"]) == ("PASS", "transformer", None)
+    assert json.loads((folder / "transformer.json").read_text()) == result
+    assert (folder / "result.json").read_text() == before
+    assert why_run(Task(of_kind(options, "transformer"))) is None
+    assert carry_out(of_kind(options, "serve", "unfit"))["verdict"] == "FAIL"
+
+
+def test_serving_gets_the_weights_of_the_training(options: Options, tmp_path: Path) -> None:
+    assert carry_out(of_kind(options, "serve"))["figures"] == {"trained": None}
+    carry_out(script(options))
+    found = carry_out({**of_kind(options, "serve"), "rerun": True})["figures"]["trained"]
+    assert found.endswith("/trained.npz")
+
+
+def test_weights_that_are_not_what_was_stored_are_error(options: Options, tmp_path: Path) -> None:
+    carry_out(script(options))
+    (tmp_path / "root/validation/e/torch/weights.npz").write_bytes(b"the weightz")
+    result = carry_out(of_kind(options, "serve"))
+    assert result["verdict"] == "ERROR"
+    assert "weights.npz is not what the training has stored" in result["reason"]
+
+
+def test_weights_of_a_training_that_failed_are_not_served(options: Options) -> None:
+    carry_out(script(options, accuracy=0.5))
+    assert carry_out(of_kind(options, "serve"))["figures"] == {"trained": None}
+
+
+def test_a_kept_generation_is_stored_apart(options: Options, tmp_path: Path) -> None:
+    carry_out(script(options))
+    folder = tmp_path / "root/validation/e/torch"
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+    kept = tmp_path / "root/generations/e-ba9876543210-1"
+    (kept / "bin").mkdir(parents=True)
+    (kept / "bin/python").symlink_to(tmp_path / "root/generations/e-0123456789ab-1/bin/python")
+    former = {**options, "generation": kept.name}
+    assert why_run(Task(former)) == "never validated"
+    result = carry_out(former)
+    assert (result["generation"], result["weights"]) == (kept.name, None)
+    assert json.loads((folder / f"{kept.name}.train.json").read_text()) == result
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert why_run(Task(former)) is None and why_run(Task(options)) is None
+
+
+@pytest.mark.parametrize("name", ["../e-1", "x-ba9876543210-1", "e"])
+def test_a_generation_of_another_environment_is_refused(options: Options, name: str) -> None:
+    with pytest.raises(InputError, match=f"generation: {name} is not accepted"):
+        Task({**options, "generation": name})
+
+
+def test_a_smoke_test_fails_with_what_the_program_said(options: Options) -> None:
+    # The python of these tests has no PyTorch, or one that works.
+    result = carry_out({**options, "kind": "smoke", "timeout": 100})
+    if result["verdict"] != "PASS":
+        assert result["verdict"] == "FAIL" and "torch" in result["reason"] and "by hand" in result["next_step"]
+    assert result["data"] is None
+
+
+def test_the_backend_is_that_of_the_framework(options: Options) -> None:
+    text = "import os, sys; sys.exit(os.environ['KERAS_BACKEND'])"
+    options.update(framework="keras-jax", variables={"KERAS_BACKEND": "torch"}, scripts={"train_keras.py": text})
+    assert carry_out(options)["reason"].endswith("jax")
