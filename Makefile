@@ -57,8 +57,9 @@ molecule: $(VENV)/.ready-test ## one scenario: make molecule SCENARIO=default
 bench: $(VENV)/.ready-test depot ## benchmarks against the patterns of others, as ratios: build/bench/*.json (root)
 	@$(BIN)/python -m tests.benchmarks
 
-docs: $(VENV)/.ready-test ## the tables of variables, from the argument specs
+docs: $(VENV)/.ready-test ## the pages made from code: variables, from the argument specs, and checks, from their catalog
 	@$(BIN)/python -m tests.contract.variables_page
+	@$(BIN)/python -m tests.contract.checks_page
 
 clean: ## remove build/ (the cache folder stays)
 	rm -rf $(BUILD)

@@ -12,11 +12,12 @@ import typer
 from condafleet.cli.output import Output, prepare_file, write_whole
 from condafleet.errors import InputError
 from condafleet.junit import junit
+from condafleet.prometheus import prometheus
 from condafleet.report import load_report
 
 TABLE = "table"
 # What a report can be written as, beside tables for people.
-FORMS: dict[str, Callable[[Mapping[str, Any]], str]] = {"junit": junit}
+FORMS: dict[str, Callable[[Mapping[str, Any]], str]] = {"junit": junit, "prometheus": prometheus}
 ACCEPTED = ", ".join((TABLE, *FORMS))
 
 

@@ -91,7 +91,8 @@ def checks(found: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
 
 def trained(verdict: str = "PASS", **more: Any) -> dict[str, dict[str, Any]]:
     epochs = [{"epoch": number, "loss": 0.5 / number, "accuracy": 0.9, "seconds": 6.0} for number in (1, 2)]
-    result = {"verdict": verdict, "reason": None, "test_accuracy": 0.978, "images_per_second": 9000.0, **more}
+    result = {"verdict": verdict, "reason": None, "test_accuracy": 0.978, "test_loss": 0.0712, **more}
+    result.setdefault("images_per_second", 9000.0)
     result.update(epochs=epochs, device={"kind": "cuda", "name": H100})
     return {name: {framework: {**result, "framework": framework}} for name, framework in FRAMEWORKS.items()}
 
