@@ -15,6 +15,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.report_gate import decisions_of, missing_nodes
 from ansible_collections.condafleet.core.plugins.module_utils.report_hosts import (
     READ_BY_REPORT,
+    fleet_figures,
     host_data,
     host_status,
 )
@@ -64,13 +65,16 @@ class ActionModule(ActionBase):
         everyone = args["hosts"] or variables.get("ansible_play_hosts_all") or []
         alive = set(variables.get("ansible_play_hosts") or [])
         hosts: dict[str, Any] = {}
+        read: list[dict[str, Any]] = []
         gate = decisions_of(variables)
         missing = missing_nodes(gate)
         for name in everyone:
             known = of_host(variables, name)
             left = {key: known[key] for key in READ_BY_REPORT if key in known}
+            read.append(left)
             status, message = host_status(left, name in alive, missing.get(name))
             done = name in alive and not self._task.check_mode
             hosts[name] = {"status": status, "message": message, "data": host_data(left, done)}
         ended = now()
-        return build_report(hosts, args["started"] or ended, ended, collection_version(), gate)
+        figures = fleet_figures(read)
+        return build_report(hosts, args["started"] or ended, ended, collection_version(), gate, figures)

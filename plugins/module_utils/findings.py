@@ -17,6 +17,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.check_limits impor
 PASS, FAIL, ERROR, SKIP = "PASS", "FAIL", "ERROR", "SKIP"
 # From good to bad: what could not be told is no PASS, and a fault that was seen is worse.
 ORDER = (PASS, SKIP, ERROR, FAIL)
+# Those of a node that did not prove itself.
+BAD = (FAIL, ERROR)
 EVIDENCE_LINES, EVIDENCE_WIDTH = 12, 300
 
 
@@ -51,8 +53,18 @@ def judged(
 
 
 def worst(verdicts: Iterable[str]) -> Optional[str]:
-    """The worst of them, None for none."""
-    return max(verdicts, key=ORDER.index, default=None)
+    """The worst of them, None for none. A word that is no verdict proves nothing, and counts as ERROR."""
+    ranked = [one if one in ORDER else ERROR for one in verdicts]
+    return max(ranked, key=ORDER.index, default=None)
+
+
+def overall(verdicts: Iterable[str]) -> str:
+    """A whole node's, of all its findings: what did not apply to it takes nothing from what it has passed.
+
+    SKIP is left for a node on which nothing was checked.
+    """
+    found = worst(one for one in verdicts if one != SKIP)
+    return found or SKIP
 
 
 def summary(findings: Sequence[Mapping[str, Any]]) -> Dict[str, int]:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
 
 # The variables of a host that the action reads: the plan, and what the role validation registered.
-READ_BY_REPORT = ("condafleet_plan", "__validation_trained")
+READ_BY_REPORT = ("condafleet_plan", "__validation_trained", "__validation_judged", "__validation_recorded")
 
 
 def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None = None) -> tuple[str, str | None]:
@@ -21,9 +21,9 @@ def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None =
         return "unreachable", str(planned.get("msg") or "it could not be reached")
     if planned.get("failed"):
         return "failed", str(planned.get("msg") or "it could not be planned")
-    complaints = [str(item["complaint"]) for item in _trained(variables) if item.get("complaint")]
-    if complaints and not alive:
-        return "failed", " ".join(complaints)
+    recorded = at(variables, "__validation_recorded")
+    if not alive and recorded.get("complaint"):
+        return "failed", str(recorded["complaint"])
     if missing and not alive:
         return "failed", missing
     if not alive:
@@ -52,7 +52,15 @@ def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
         job, result = at(item, "__validation_job"), at(item, "result")
         if job and result:
             data = merge(data, {"validation": {job["environment"]: {job["framework"]: result}}})
-    return data
+    record = at(variables, "__validation_recorded", "record")
+    return {**data, "checks": record} if record else data
+
+
+def fleet_figures(hosts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the last comparison of the fleet found: each host knows it, since one told it for all."""
+    judged = [at(variables, "__validation_judged") for variables in hosts]
+    newest = max(judged, key=lambda one: str(one.get("run") or ""), default={})
+    return list(newest.get("figures") or [])
 
 
 def _trained(variables: Mapping[str, Any]) -> list[dict[str, Any]]:

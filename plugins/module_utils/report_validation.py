@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge, worst
+from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, worst
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
 from ansible_collections.condafleet.core.plugins.module_utils.report_environments import environments_report
-
-# From good to bad. ERROR (could not tell) is no PASS, and a FAIL that was seen is worse.
-VERDICTS = ("PASS", "SKIP", "ERROR", "FAIL")
 
 
 def validation_report(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -52,9 +50,7 @@ def _frameworks(entry: Any) -> dict[str, dict[str, Any]]:
 
 
 def _summary(frameworks: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    summary: dict[str, Any] = {
-        "verdict": worst([str(one.get("verdict", "ERROR")) for one in frameworks.values()], VERDICTS, "ERROR")
-    }
+    summary: dict[str, Any] = {"verdict": worst(str(one.get("verdict", ERROR)) for one in frameworks.values())}
     for figure in ("test_accuracy", "images_per_second"):
         values = [one[figure] for one in frameworks.values() if isinstance(one.get(figure), (int, float))]
         summary[figure] = min(values) if values else None

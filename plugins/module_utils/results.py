@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
+from ansible_collections.condafleet.core.plugins.module_utils.report_checks import checks_report, fleet_checks
 from ansible_collections.condafleet.core.plugins.module_utils.report_environments import environments_report
 from ansible_collections.condafleet.core.plugins.module_utils.report_gate import gate_report
 from ansible_collections.condafleet.core.plugins.module_utils.report_groups import groups, sentences
@@ -21,11 +22,13 @@ def build_report(
     ended: str,
     condafleet_version: str,
     gate: Mapping[str, Mapping[str, Any]] | None = None,
+    figures: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the report (schema_version 1) of {NAME: {status, message, data}}.
 
     `data` is what the actions handed over under `condafleet`: what the plan observed, and what came of it since.
-    `gate` is {plan|stage|rollback: decision} of the gates that the run came to.
+    `gate` is {plan|stage|rollback: decision} of the gates that the run came to, `figures` what the fleet's validation
+    found of each check and kind of node.
     """
     found = {
         name: host_report(host["status"], host.get("message"), host.get("data") or {})
@@ -35,6 +38,7 @@ def build_report(
     fleet.update({status: sum(host["status"] == status for host in found.values()) for status in STATUSES})
     fleet["groups"] = groups(found)
     fleet["differences"] = sentences(fleet["groups"])
+    fleet["checks"] = fleet_checks(found, figures or [])
     return {
         "schema_version": SCHEMA_VERSION,
         "condafleet_version": condafleet_version,
@@ -56,6 +60,7 @@ def host_report(status: str, message: str | None, data: Mapping[str, Any]) -> di
         "installation": installation_report(data),
         "environments": environments_report(data),
         "validation": validation_report(data),
+        "checks": checks_report(data),
         "dependants": at(data, "observed").get("dependants"),
         "users_environments": at(data, "observed").get("users_environments"),
         "plan": at(data, "plan") or None,

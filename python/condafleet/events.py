@@ -28,6 +28,8 @@ ROLLBACK = "condafleet.core.rollback"
 PLAN = "condafleet.core.plan"
 AUDIT = "condafleet.core.environments_audit"
 HISTORY = "condafleet.core.validation_history"
+RECORD = "condafleet.core.validation_record"
+VERDICTS = "condafleet.core.validation_verdicts"
 # What of their results is a host's data. A copy handed over beside it would double what each node sends.
 PLANNED = ("observed", "plan")
 AUDITED = ("environments", "fields", "absent", "accepted", "tos")
@@ -57,6 +59,7 @@ class Fold:
         self.data: dict[str, dict[str, Any]] = {}
         self.locks: dict[str, Any] = {}
         self.gate: dict[str, dict[str, Any]] = {}
+        self.figures: list[dict[str, Any]] = []
         self.warnings: list[str] = []
         self.began = False  # whether any task ended on any host
 
@@ -78,6 +81,8 @@ class Fold:
             self._take(host, _action(data), result)
             if _action(data) == LOCK and isinstance(result.get("locks"), Mapping):
                 self.locks = merge(_locks(result["locks"]), _solved(self.locks, result["locks"]))
+            if _action(data) == VERDICTS and isinstance(result.get("figures"), list):
+                self.figures = result["figures"]
             if _action(data) in (GATE, ROLLBACK) and isinstance(result.get("gate"), Mapping):
                 self.gate[str(result["gate"]["after"])] = dict(result["gate"])
                 self._take_rollback(result)
@@ -114,6 +119,7 @@ class Fold:
             ended=stamp(now),
             locks=MappingProxyType(self.locks),
             gate=MappingProxyType(self.gate),
+            figures=tuple(self.figures),
         )
 
     def _host(self, name: str, stats: Mapping[str, Any]) -> HostResult:
@@ -179,6 +185,8 @@ def _handed(action: str, result: Mapping[str, Any]) -> dict[str, Any]:
         return {key: result[key] for key in PLANNED if key in result}
     if action == AUDIT:
         return {"audit": {key: result[key] for key in AUDITED}} if AUDITED[0] in result else {}
+    if action == RECORD:
+        return {"checks": result["record"]} if result.get("record") else {}
     if action == HISTORY:
         return {"history": {key: result[key] for key in REMEMBERED}} if REMEMBERED[0] in result else {}
     handed = ((result.get("ansible_stats") or {}).get("data") or {}).get("condafleet")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ class HostResult:
     """What came of one host. `task` and `message` say where and why, if it failed or could not be reached.
 
     `data` is what condafleet's own actions handed over for this host: `observed`, `plan`, `environments`, `validation`,
+    `checks` (the record of its validation in this run),
     and `rollback`: {moves: {ENV: {before, generation, digest, target}}, kept: {ENV: why nothing is to be done}}.
     """
 
@@ -55,6 +56,8 @@ class FleetResult:
     locks: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """{plan, stage, rollback: {hosts, missing, may_fail, passed, groups, …}}: who was missing at the gates, and why."""
+    figures: Sequence[Mapping[str, Any]] = ()
+    """What a validation found the fleet to show: {check, kind, subject, unit, count, median, low, high, …} each."""
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -107,7 +110,8 @@ class FleetResult:
             }
             for name, host in self.hosts.items()
         }
-        return dict(maker.build_report(hosts, self.started, self.ended, __version__, self.gate))
+        figures = [dict(one) for one in self.figures]
+        return dict(maker.build_report(hosts, self.started, self.ended, __version__, self.gate, figures))
 
     def audit(self) -> dict[str, Any]:
         """Return the audit as data (`schema_version` 1): see condafleet.audit."""

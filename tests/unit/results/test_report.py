@@ -57,7 +57,7 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
     assert list(report["hosts"]) == ["a", "b"]
     counts = {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
     groups = report["fleet"].pop("groups")
-    assert report["fleet"] == {**counts, "differences": []}
+    assert report["fleet"] == {**counts, "differences": [], "checks": None}
     assert [(group["hosts"], group["of"], group["differs"]) for group in groups["pytorch"]] == [(["a"], 1, False)]
     assert report["hosts"]["b"] == {
         "status": "failed",
@@ -65,6 +65,7 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
         "installation": {},
         "environments": {},
         "validation": {},
+        "checks": None,
         "dependants": None,
         "users_environments": None,
         "plan": None,
@@ -175,9 +176,9 @@ def test_an_unknown_verdict_is_no_pass() -> None:
         ({"condafleet_plan": {"failed": True, "msg": "glibc 2.17"}}, False, ("failed", "glibc 2.17")),
         ({}, False, ("failed", "it failed or was lost after the plan; the output of the run says where")),
         (
-            {"condafleet_plan": {}, "__validation_trained": {"results": [{"complaint": "torch: FAIL"}]}},
+            {"condafleet_plan": {}, "__validation_recorded": {"complaint": "FAIL gpu.ecc: 2 errors."}},
             False,
-            ("failed", "torch: FAIL"),
+            ("failed", "FAIL gpu.ecc: 2 errors."),
         ),
     ],
 )

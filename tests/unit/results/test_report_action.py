@@ -51,7 +51,7 @@ def test_the_report_is_written_once_for_all(tmp_path: Path) -> None:
     report = json.loads(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     counts = {"hosts": 2, "ok": 1, "changed": 0, "failed": 1, "unreachable": 0}
-    assert report["fleet"] == {**counts, "groups": {}, "differences": []}
+    assert report["fleet"] == {**counts, "groups": {}, "differences": [], "checks": None}
     assert report["hosts"]["a"]["installation"] == {"prefix": "/opt/m", "state": "present"}
     assert report["condafleet_version"] == result.report()["condafleet_version"]
     assert set(report) == set(result.report())

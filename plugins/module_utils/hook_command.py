@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that a site has run for a node with a bad verdict: which nodes, and with which words. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils import findings
+
+# Programs that take a reason refuse very long ones, and logs cut them.
+LONGEST = 400
+FIELDS = ("host", "verdict", "reason", "checks")
+_FIELD = re.compile(r"\{(%s)\}" % "|".join(FIELDS))
+# Neither ends a line of a log, nor steers a terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def commands(
+    command: Sequence[str], judged: Mapping[str, Mapping[str, Any]], verdicts: Sequence[str]
+) -> Dict[str, List[str]]:
+    """{HOST: argv} for hosts with one of `verdicts`; `judged` are {HOST: {verdict, complaints, bad: [CHECK]}}."""
+    return {host: filled(command, host, one) for host, one in sorted(judged.items()) if one.get("verdict") in verdicts}
+
+
+def filled(command: Sequence[str], host: str, one: Mapping[str, Any]) -> List[str]:
+    """The words, with {host}, {verdict}, {reason} and {checks} filled in; all else stays, other braces too.
+
+    In one pass, so that what is filled in is never taken for a field.
+    """
+    values = {
+        "host": host,
+        "verdict": str(one["verdict"]),
+        "reason": _short("condafleet: " + " ".join(one.get("complaints") or [str(one["verdict"])])),
+        "checks": ",".join(one.get("bad") or []),
+    }
+    values = {name: _CONTROL.sub(" ", value) for name, value in values.items()}
+    return [_FIELD.sub(lambda match: values[match.group(1)], word) for word in command]
+
+
+def bad_checks(found: Sequence[Mapping[str, Any]]) -> List[str]:
+    """The names of the checks that were not passed, those with FAIL first, each once."""
+    names = [one["check"] for verdict in findings.BAD for one in found if one["verdict"] == verdict]
+    return list(dict.fromkeys(names))
+
+
+def unknown_fields(word: str) -> List[str]:
+    """What looks like a field of ours and is none: {hots}."""
+    return [name for name in re.findall(r"\{([a-z_]+)\}", word) if name not in FIELDS]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

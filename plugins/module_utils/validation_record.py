@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of a node's validation: what it holds, and how it is kept in ROOT/validation on the node."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils import files, findings, prometheus_text
+from ansible_collections.condafleet.core.plugins.module_utils.validation_history import (
+    SUFFIX,
+    history_folder,
+    known_runs,
+)
+
+SCHEMA_VERSION = 1
+NODE = "node.json"
+METRICS = "condafleet.prom"
+# The name of a run: when it began, as clock.now() tells it. Nothing else in the folder is ours to remove.
+RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+class Stored(NamedTuple):
+    """What `store` did: whether the node stands otherwise than before, which files there are now, and warnings."""
+
+    changed: bool
+    files: List[str]
+    warnings: List[str]
+
+
+def record_of(
+    run: str,
+    level: str,
+    digest: str,
+    found: Sequence[Mapping[str, Any]],
+    identity: Mapping[str, Any],
+    started: Optional[str],
+    ended: Optional[str],
+) -> Dict[str, Any]:
+    """{schema_version, run, level, digest, started, ended, verdict, identity, findings}: what is kept, and reported."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": run,
+        "level": level,
+        "digest": digest,
+        "started": started or run,
+        "ended": ended or started or run,
+        "verdict": findings.overall(str(one["verdict"]) for one in found),
+        "identity": dict(identity),
+        "findings": [dict(one) for one in found],
+    }
+
+
+def stands_otherwise(before: Any, after: Mapping[str, Any]) -> bool:
+    """Whether the node is another by this record: other verdicts, another level, other limits, other parts.
+
+    Figures and times differ at each look, which changes nothing on the node.
+    """
+    return _standing(before) != _standing(after)
+
+
+def store(root: str, record: Mapping[str, Any], keep: int, textfile_dir: Optional[str], write: bool = True) -> Stored:
+    """Keep the record as node.json and in the history (the newest `keep`), and write the metrics. OSError if it can't.
+
+    Without `write` it is only told what would be done.
+    """
+    folder = os.path.join(root, "validation")
+    node = os.path.join(folder, NODE)
+    kept = os.path.join(history_folder(root), "%s%s" % (record["run"], SUFFIX))
+    written = [node, kept]
+    # A damaged one is as good as none: it is replaced.
+    changed = stands_otherwise(files.read_json(node), record)
+    warnings: List[str] = []
+    if write:
+        os.makedirs(history_folder(root), mode=0o755, exist_ok=True)
+        files.write_json(kept, record)
+        files.write_json(node, record)
+        _forget(root, keep)
+    if textfile_dir:
+        path = os.path.join(textfile_dir, METRICS)
+        if os.path.isdir(textfile_dir):
+            written.append(path)
+            changed = changed or not os.path.isfile(path)
+            if write:
+                files.write_atomic(path, prometheus_text.render(record))
+        else:
+            # The verdict is told all the same, and monitoring notices by the metrics' age.
+            warnings.append(
+                "validation_textfile_dir: %s is no folder of this node, so no metrics were written. Accepted: the "
+                "folder that node_exporter reads (--collector.textfile.directory). Next: correct it, or make it."
+                % textfile_dir
+            )
+    return Stored(changed, written, warnings)
+
+
+def _forget(root: str, keep: int) -> None:
+    """Remove runs that are too many. Unreadable ones count: nothing here opens them."""
+    runs = [run for run in known_runs(root) if RUN.fullmatch(run)]
+    for run in runs[keep:]:
+        files.remove_quietly(os.path.join(history_folder(root), run + SUFFIX))
+
+
+def _standing(record: Any) -> Any:
+    if not isinstance(record, Mapping) or not isinstance(record.get("findings"), list):
+        return None
+    known = [one for one in record["findings"] if isinstance(one, Mapping)]
+    verdicts = sorted(tuple(str(one.get(key)) for key in ("check", "version", "subject", "verdict")) for one in known)
+    return [*(record.get(key) for key in ("schema_version", "level", "digest", "verdict", "identity")), verdicts]
