@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ansible_collections.condafleet.core.plugins.module_utils import report_environments, report_validation
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    report_checks,
+    report_environments,
+    report_validation,
+)
 from ansible_collections.condafleet.core.plugins.module_utils import results as maker
 from ansible_collections.condafleet.core.plugins.module_utils.audit_report import build_audit
 from condafleet.errors import FleetError
@@ -44,6 +48,12 @@ class HostResult:
     def validation(self) -> dict[str, dict[str, Any]]:
         """{ENVIRONMENT: {verdict, test_accuracy, images_per_second, reason, frameworks}}."""
         return dict(report_validation.validation_report(self.data))
+
+    @property
+    def checks(self) -> dict[str, Any] | None:
+        """{level, run, verdict, counts, identity, findings} of its validation, None where this run made none."""
+        found = report_checks.checks_report(self.data)
+        return None if found is None else dict(found)
 
 
 @dataclass(frozen=True)

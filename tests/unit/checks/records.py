@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit, asked
+from ansible_collections.condafleet.core.plugins.module_utils.validation_record import record_of
 from condafleet.results import FleetResult, HostResult
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -69,24 +70,7 @@ def log_unreadable() -> dict[str, Any]:
 
 def record(found: Sequence[dict[str, Any]], run: str = RUN, level: str = "standard", **more: Any) -> dict[str, Any]:
     """Return a validation as `ROOT/validation/node.json` has it."""
-    return {
-        "schema_version": 1,
-        "run": run,
-        "level": level,
-        "digest": "0" * 64,
-        "started": run,
-        "ended": run,
-        "verdict": findings.worst(one["verdict"] for one in found),
-        "identity": identity(**more),
-        "findings": list(found),
-    }
-
-
-def checks(found: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """Return a host's `checks` as a report has them."""
-    whole = record(found, **more)
-    kept = {key: whole[key] for key in ("level", "run", "verdict", "identity", "findings")}
-    return {**kept, "counts": findings.summary(found)}
+    return record_of(run, level, "0" * 64, found, identity(**more), run, run)
 
 
 def trained(verdict: str = "PASS", **more: Any) -> dict[str, dict[str, Any]]:
@@ -101,16 +85,13 @@ def fleet(**hosts: Sequence[dict[str, Any]]) -> FleetResult:
     """Return the result of a run in which these hosts were validated, {NAME: findings}; a bad verdict fails a host."""
     made = {}
     for name, found in hosts.items():
-        bad = findings.worst(one["verdict"] for one in found) in ("FAIL", "ERROR")
-        why = "; ".join(findings.sentence(one) for one in found if one["verdict"] in ("FAIL", "ERROR")) or None
+        bad = [findings.sentence(one) for one in found if one["verdict"] in findings.BAD]
         data = {"checks": record(found, node=name), "validation": trained()}
-        made[name] = HostResult(name, "failed" if bad else "ok", why, "Say what it came to" if bad else None, data)
+        task = "Refuse a node that could not prove it" if bad else None
+        made[name] = HostResult(name, "failed" if bad else "ok", " ".join(bad) or None, task, data)
     return FleetResult(made, "2026-01-08T03:00:00Z", "2026-01-08T03:10:00Z")
 
 
 def report(**hosts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the report of such a run."""
-    whole = fleet(**hosts).report()
-    for name, found in hosts.items():
-        whole["hosts"][name]["checks"] = checks(found, node=name)
-    return whole
+    return fleet(**hosts).report()

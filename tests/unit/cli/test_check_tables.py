@@ -33,7 +33,7 @@ def test_nodes_that_are_alike_stand_in_one_row_the_worst_first() -> None:
     whole = report(node1=sound(), node2=[*sound(), remap_pending()], node3=sound(), node4=[*sound(), log_unreadable()])
     found = rows(check_tables.nodes(whole))
     assert [row[:3] for row in found] == [
-        ["FAIL", "1", "node2"], ["ERROR", "1", "node4"], [found[2][0], "2", "node[1,3]"],
+        ["FAIL", "1", "node2"], ["ERROR", "1", "node4"], ["PASS", "2", "node[1,3]"],
     ]  # fmt: skip
     assert found[0][3:] == ["standard", "14", "1", "-", "1"]
 
@@ -53,11 +53,9 @@ def test_a_fault_is_one_sentence_with_its_nodes_and_the_next_step() -> None:
 def test_a_sick_fleet_is_told_check_by_check() -> None:
     sick = {f"node{number}": [*sound(), remap_pending() | {"reason": f"{number} rows"}] for number in range(40)}
     whole = report(**sick)
-    whole["fleet"]["checks"] = {"summary": {}, "odd": ["FAIL gpu.remaps: 40 of 40: node[0-39]"], "figures": []}
-    assert check_tables.complaints(whole) == [
-        "FAIL gpu.remaps: 40 of 40: node[0-39]",
-        "40 in all; the report has each with its evidence.",
-    ]
+    first, last = check_tables.complaints(whole)
+    assert first.startswith("FAIL gpu.remaps: 40 of 40: node[0-39]")
+    assert last == "40 in all; the report has each with its evidence."
 
 
 def test_what_was_left_out_is_told_with_its_reason() -> None:

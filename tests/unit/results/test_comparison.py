@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.checks.records import EARLIER, GPUS, RUN, checks, fleet, record, remap_pending, report, sound
+from tests.unit.checks.records import EARLIER, GPUS, RUN, fleet, record, remap_pending, report, sound
 
 from condafleet import compare, compare_history
 from condafleet.errors import InputError
@@ -125,7 +125,3 @@ def test_no_history_at_all_is_an_input_error() -> None:
         compare_history(result=remembering(node1={"runs": [], "records": {"last": None, "previous": None}}))
     with pytest.raises(InputError, match="runs: previous was not read from node1"):
         compare_history(result=remembering(node1={"runs": [RUN], "records": {"last": record(sound())}}))
-
-
-def test_checks_are_what_the_report_makes_of_a_record() -> None:
-    assert fleet(node1=sound()).report()["hosts"]["node1"]["checks"] == checks(sound())
