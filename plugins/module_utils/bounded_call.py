@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -11,6 +12,7 @@ import signal
 import time
 from typing import Any, Callable, Dict, Optional
 
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import PR_SET_PDEATHSIG
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 
@@ -53,6 +55,8 @@ def in_child(work: Callable[[], Dict[str, Any]], limit: float, who: str) -> Dict
 def _be_the_child(work: Callable[[], Dict[str, Any]], reading: int, writing: int) -> None:
     status = 1
     try:
+        # It works for its parent alone, so it goes with it.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         os.close(reading)
         nothing = os.open(os.devnull, os.O_RDWR)

@@ -40,7 +40,7 @@ def observe(mounts: Sequence[Mapping[str, Any]] = (), root: str = "/") -> Dict[s
             return None
 
     return {
-        "cpus": ask("cpus", lambda: cgroup.cpu_quota() or float(len(os.sched_getaffinity(0)))),
+        "cpus": ask("cpus", cpus),
         "memory_gib": ask("memory_gib", lambda: memory(root)),
         "numa": ask("numa", lambda: numa_nodes(root)),
         "clock": ask("clock", clock),
@@ -54,6 +54,13 @@ def observe(mounts: Sequence[Mapping[str, Any]] = (), root: str = "/") -> Dict[s
         "time": time.time(),
         "errors": errors,
     }
+
+
+def cpus() -> float:
+    """CPUs that may be used at once: those of the affinity, or what the cgroup allows where that is less."""
+    quota = cgroup.cpu_quota()
+    allowed = float(len(os.sched_getaffinity(0)))
+    return allowed if quota is None else min(allowed, quota)
 
 
 def memory(root: str = "/") -> float:

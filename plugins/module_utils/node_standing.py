@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what a node was found to be at its last validation still counts. Pure.
+
+`checked` is what conda_facts returns of ROOT/validation/node.json: {level, run, ended, digest, verdict}, or None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Mapping, Optional
+
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import CHECKS, LEVELS
+from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL
+
+KEYS = ("level", "run", "ended", "digest", "verdict")
+# What of the declaration decides how a node is judged.
+JUDGED_BY = ("checks", "mounts", "xid_hours", "deviations", "gap_percent")
+
+
+def checks_digest(declared: Mapping[str, Any]) -> str:
+    """What a verdict on a node depends on beside the node and the level: 64 hexadecimal digits.
+
+    `declared` is what declare_checks.py resolved. The level is compared by itself: who passed level full, passed
+    standard.
+    """
+    versions = {check.name: check.version for check in CHECKS}
+    content = {"versions": versions, **{key: declared[key] for key in JUDGED_BY}}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def needs_checks(checked: Optional[Mapping[str, Any]], level: str, digest: str) -> Optional[str]:
+    """Why a node is to be looked at again, or None where its last validation still counts."""
+    if not checked:
+        return "never checked"
+    if checked.get("level") not in LEVELS or LEVELS.index(checked["level"]) < LEVELS.index(level):
+        return "checked at level %s, declared is %s" % (checked.get("level"), level)
+    if checked.get("digest") != digest:
+        return "the checks changed (limits or versions)"
+    if checked.get("verdict") in (FAIL, ERROR):
+        return "the last verdict was %s" % checked["verdict"]
+    return None
