@@ -44,7 +44,7 @@ def tested(request: Request) -> Outcome:
         if draft is None:
             raise not_built(request)
         path = request.path(draft["name"])
-        request.progress()("smoke test", 0, None, "", ", ".join(request.frameworks) or "python")
+        told = request.progress()
         try:
             results = smoke_test(
                 path,
@@ -54,6 +54,7 @@ def tested(request: Request) -> Outcome:
                 cuda=request.cuda,
                 scratch=scratch,
                 timeout=request.smoke_timeout,
+                progress=lambda done, total, name: told("smoke test", done, total, "frameworks", name),
             )
             checks = check(request, path, scratch)
         except FleetError as error:

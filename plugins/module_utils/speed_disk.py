@@ -17,8 +17,8 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, findings
-from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import HungError, NoAnswerError, in_child
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
 
 NODE = "node"
 # What is written, read, and left free at least; the seconds that each may take.

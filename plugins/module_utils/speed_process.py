@@ -66,8 +66,6 @@ class Runner:
         declared = {**environment_variables(generation), **self.request.variables}
         visible = ",".join(self.gpus)
         environ = children.variables_for(generation, self.work, self.threads, visible, declared)
-        # Whatever the environment sets: a GPU that was not found free is not touched.
-        environ.update(CUDA_VISIBLE_DEVICES=visible, CUDA_DEVICE_ORDER="PCI_BUS_ID")
         if not visible:
             environ["HIP_VISIBLE_DEVICES"] = ""
         try:

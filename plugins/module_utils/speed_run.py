@@ -45,7 +45,7 @@ GRACE_SECONDS = 5.0
 def speed_findings(
     request: SpeedRequest, asked: Mapping[str, Asked], gpus: Sequence[Mapping[str, Any]], progress: Progress
 ) -> List[Finding]:
-    """A finding for each speed check in `asked` (but speed.disk) and each of its subjects; `gpus` as of gpu_probe.py."""
+    """A finding for each speed check in `asked` (but speed.disk) and each of its subjects; `gpus`: gpu_probe.py."""
     if not speed.wanted(asked):
         return []
     if not request.environment:

@@ -53,9 +53,10 @@ def variables_for(
         "TF_NUM_INTRAOP_THREADS": count,
         "TF_NUM_INTEROP_THREADS": count,
         "TF_CPP_MIN_LOG_LEVEL": "1",
+        **{str(name): str(value) for name, value in declared.items()},
+        # Last: whatever an environment sets, a GPU that was not found free is not touched.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": gpu or "",
-        **{str(name): str(value) for name, value in declared.items()},
     }
 
 
@@ -90,7 +91,7 @@ def run_group(
     with open(log, "wb") as output, child_group(
         argv,
         end=end,
-        prepare=_prepare(nice, owner),
+        prepare=prepared(nice, owner),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -108,7 +109,9 @@ def run_group(
     return status
 
 
-def _prepare(nice: int, owner: Optional[pwd.struct_passwd]) -> Callable[[], None]:
+def prepared(nice: int, owner: Optional[pwd.struct_passwd]) -> Callable[[], None]:
+    """What a child does before its program: it stands back, and becomes another account."""
+
     def prepare() -> None:
         os.nice(nice)
         os.umask(0o022)

@@ -9,7 +9,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
-from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import PROGRAMS
+from ansible_collections.condafleet.core.plugins.module_utils.smoke_programs import FRAMEWORKS as PROGRAMS
 
 SCHEMA_VERSION = 1
 FRAMEWORKS = ("jax", "keras", "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "torch")
@@ -80,7 +80,7 @@ def job_digest(
         "framework": framework,
         "kind": kind,
         "scripts": sorted(scripts_for(kind, framework, scripts).items()),
-        "programs": sorted(PROGRAMS.items()) if kind == SMOKE else [],
+        "programs": PROGRAMS[framework] if kind == SMOKE else [],
         "data": sorted((entry["name"], entry["sha256"].lower()) for entry in data) if kind in READS_MNIST else [],
         "schedule": {key: schedule[key] for key in SCHEDULE[kind]},
     }

@@ -4,36 +4,53 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping
+import pwd
+from typing import Any, Dict, Mapping, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import files
-from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import smoke_test
+from ansible_collections.condafleet.core.plugins.module_utils import files, validation_gpu
+from ansible_collections.condafleet.core.plugins.module_utils.smoke_judged import FAIL, SKIP, SmokeError
+from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import run_program
+
+BY_HAND = (
+    "activate the environment on the node and do the same by hand; "
+    "`condafleet status --full` tells whether its files are what they were"
+)
 
 
-def smoke(prefix: str, framework: str, variables: Mapping[str, str], scratch: str, timeout: int) -> Dict[str, Any]:
-    """What came of it, in the form that a job's script leaves: {kind, reason, next_step, figures, versions}."""
+def smoke(
+    prefix: str,
+    framework: str,
+    variables: Mapping[str, str],
+    scratch: str,
+    timeout: float,
+    nice: int = 0,
+    owner: Optional[pwd.struct_passwd] = None,
+) -> Dict[str, Any]:
+    """What came of it, in the form that a job's script leaves: {kind, reason, next_step, figures, versions, device}."""
     receipt = files.read_json(os.path.join(prefix, ".condafleet.json"), {})
     target = str(receipt.get("target") or "") if isinstance(receipt, dict) else ""
     try:
-        found = smoke_test(
+        record = run_program(
             prefix,
-            conda=None,
-            frameworks=[framework],
-            variables=variables,
-            cuda="cuda" in target,
-            scratch=scratch,
-            timeout=timeout,
+            framework,
+            variables,
+            "cuda" in target,
+            timeout,
+            scratch,
+            observe=validation_gpu.observe,
+            nice=nice,
+            owner=owner,
         )
-    except FleetError as error:
-        return {
-            "kind": "unfit",
-            "reason": error.message,
-            "next_step": "activate the environment on the node and do the same by hand; "
-            "`condafleet status --full` tells whether its files are what they were",
-        }
-    record = found.get(framework) or {}
-    # A build for GPUs whose GPUs are all in use is only half tested: that is said, and is no PASS.
-    if record.get("skipped"):
-        return {"kind": "refused", "reason": str(record["skipped"]), "figures": record}
-    return {"kind": "done", "figures": record, "versions": {"framework": record.get("version")}}
+    except SmokeError as error:
+        kind = "unfit" if error.verdict == FAIL else "error"
+        return {"kind": kind, "reason": error.message, "next_step": BY_HAND}
+    gpu = record.get("gpu") or {}
+    outcome = {
+        "figures": record,
+        "versions": {"framework": record.get("version")},
+        "device": {"kind": "cuda" if record.get("seen") else "cpu", "name": record.get("device")},
+    }
+    # A build for GPUs that are all in use is tested on the CPU only: that is said, and proves half of it.
+    if gpu.get("state") == SKIP:
+        return {**outcome, "kind": "refused", "reason": "on the CPU it works; %s" % gpu.get("why")}
+    return {**outcome, "kind": "done"}

@@ -1,4 +1,4 @@
-"""The lock on ROOT, progress, users of a folder, smoke tests' verdicts and the switch of a link."""
+"""The lock on ROOT, progress, users of a folder and the switch of a link."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.processes import users_of
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
-from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import judge, last_record
 
 
 def test_a_held_root_names_its_holder(tmp_path: Path) -> None:
@@ -73,28 +72,6 @@ def test_a_process_that_cannot_be_looked_into_is_told_by_its_command(
     monkeypatch.setattr("os.path.realpath", lambda path: path.replace(f"{tmp_path}/envs/plain", str(generation)))
     assert users_of(str(generation), proc=str(tmp_path / "proc")) == [7]
     assert users_of(str(tmp_path / "other"), proc=str(tmp_path / "proc")) == []
-
-
-@pytest.mark.parametrize(
-    ("result", "cuda", "said"),
-    [
-        (None, False, "without a result"),
-        ({"result": 21.0}, False, "it computed 21.0, not 22.0"),
-        ({"result": float("nan")}, False, "it computed nan"),
-        ({"result": 22.0, "cuda": None, "version": "2.13.0+cpu"}, True, "2.13.0+cpu is a build for the CPU"),
-    ],
-)
-def test_a_smoke_test_can_fail(result: dict | None, cuda: bool, said: str) -> None:
-    with pytest.raises(FleetError, match=said.replace("+", r"\+")):
-        judge("torch", result, cuda)
-
-
-def test_a_smoke_test_can_pass() -> None:
-    judge("torch", {"result": 22.0, "cuda": "12.8"}, True)
-    judge("torch", {"result": 22.0, "cuda": None}, False)
-    judge("keras", {"result": 22.0, "cuda": None}, True)
-    assert last_record('noise\n{"a": 1}\n{"result": 22}\nmore noise\n') == {"result": 22}
-    assert last_record("noise") is None
 
 
 @pytest.fixture
