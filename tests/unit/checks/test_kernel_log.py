@@ -63,3 +63,44 @@ def test_without_any_log_it_is_said_what_was_tried(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(kernel_log.NoLogError, match=r"can't be read: .*No such file.*; there is no journalctl"):
         kernel_log.read(7200, kmsg=str(tmp_path / "kmsg"))
+
+
+JOURNAL = """#!/bin/sh
+# Every message that this journal keeps, or those since a moment that is given.
+case "$*" in
+  *--lines=1*) tail -n 1 "$0.log" ;;
+  *) awk -v since="$(echo "$*" | sed 's/.*--since=@//')" '$1 >= since' "$0.log" ;;
+esac
+"""
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The messages of a stand-in journalctl, in its form short-unix."""
+    program = tmp_path / "journalctl"
+    program.write_text(JOURNAL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return tmp_path / "journalctl.log"
+
+
+@pytest.mark.parametrize("window", [7200.0, 10 * 365 * 86400.0])
+def test_a_journal_without_the_kernels_messages_proves_nothing(journal: Path, tmp_path: Path, window: float) -> None:
+    journal.write_text("")
+    with pytest.raises(kernel_log.NoLogError, match="the journal keeps no messages of the kernel"):
+        kernel_log.read(window, kmsg=str(tmp_path / "kmsg"))
+
+
+def test_a_quiet_window_of_a_journal_that_keeps_them_is_a_proof(journal: Path, tmp_path: Path) -> None:
+    journal.write_text(f"{time.time() - 9000:.6f} node01 kernel: {LOST}\n")
+    found = kernel_log.read(7200, kmsg=str(tmp_path / "kmsg"))
+    assert (found.lines, found.source) == ([], "journalctl --dmesg")
+    assert len(kernel_log.read(10000, kmsg=str(tmp_path / "kmsg")).lines) == 1
+
+
+def test_an_empty_journal_does_not_hide_what_the_ring_buffer_says(journal: Path, tmp_path: Path) -> None:
+    journal.write_text("")
+    up = time.clock_gettime(time.CLOCK_MONOTONIC)
+    (tmp_path / "kmsg").write_text(f"3,900,{int((up - 1) * 1e6)},-;{LOST}\n")
+    found = kernel_log.read(10 * 365 * 86400.0, kmsg=str(tmp_path / "kmsg"))
+    assert [text for _when, text in found.lines] == [LOST]
