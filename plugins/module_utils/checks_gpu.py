@@ -119,8 +119,7 @@ def _of_the_node(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[F
         if name not in asked:
             continue
         one = asked[name]
-        evidence = ["asked of %s" % probe.get("asked", "NVML")]
-        evidence += ["%s %s" % (gpu.get("bus_id"), gpu.get("uuid")) for gpu in gpus] if name == "gpu.count" else []
+        evidence = ["%s %s" % (gpu.get("bus_id"), gpu.get("uuid")) for gpu in gpus] if name == "gpu.count" else []
         found.append(findings.judged(one.check, "node", value, one.limit, step, evidence=evidence))
     return found
 

@@ -53,8 +53,8 @@ Element = ElementTree.Element
 
 
 def probe_smi(limit: float = LIMIT, ask: Ask = validation_gpu.run_smi) -> Dict[str, Any]:
-    """What gpu_probe.probe returns, and `asked`, which says who told it. NoAnswerError where nvidia-smi is missing,
-    fails, or hangs beyond `limit` seconds in all (then it is left behind)."""
+    """What gpu_probe.probe returns; NoAnswerError where nvidia-smi is missing, fails, or hangs beyond `limit` seconds
+    in all (then it is left behind)."""
     deadline = time.monotonic() + limit
 
     def within(arguments: List[str]) -> str:
@@ -73,7 +73,7 @@ def probe_smi(limit: float = LIMIT, ask: Ask = validation_gpu.run_smi) -> Dict[s
             gpu["nvlinks"], gpu["errors"]["nvlinks"] = None, str(links)
         else:
             gpu["nvlinks"] = links.get(gpu["uuid"], [])
-    return {**told, "asked": "nvidia-smi"}
+    return told
 
 
 def parse(text: str) -> Dict[str, Any]:

@@ -74,7 +74,6 @@ def test_healthy_gpus_pass_all_that_nvml_would_be_asked_for(node: Path) -> None:
     found = findings(told)
     assert {one["verdict"] for one in found.values()} == {"PASS"}
     assert {check for check, _subject in found} == {*checks_gpu.JUDGES, *checks_gpu.NODE_CHECKS}
-    assert found["gpu.driver", "node"]["evidence"] == ["asked of nvidia-smi"]
 
 
 FAULTS = [
