@@ -36,10 +36,11 @@ NOT_LOADED = (
 
 
 class Sight(NamedTuple):
-    """`probe` is as gpu_probe.py has it; None where there is no sign of a GPU, or, with `problem`,
+    """`probe` is as gpu_probe.py has it, told by `source`; None where there is no sign of a GPU, or, with `problem`,
     where nobody could tell. `on_bus` are PCI addresses of GPUs that the NVIDIA driver should have."""
 
     probe: Optional[Dict[str, Any]]
+    source: str = ""
     problem: Optional[str] = None
     on_bus: List[str] = []  # noqa: RUF012 - never changed
     devices: int = 0
@@ -74,12 +75,12 @@ def look(driver: Optional[str], wheel: Callable[[], Optional[str]], limit: float
     problems = []
     for source, ask in tools.items():
         try:
-            return Sight(ask(), None, on_bus, devices)
+            return Sight(ask(), source, None, on_bus, devices)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other tool may still tell
             problems.append("%s: %s" % (source, str(error) or type(error).__name__))
     if not driver and all(any(words in said for words in NOT_LOADED) for said in problems):
         return Sight(None, on_bus=on_bus, devices=devices)
-    return Sight(None, "; ".join(problems), on_bus, devices)
+    return Sight(None, "", "; ".join(problems), on_bus, devices)
 
 
 def sight_findings(sight: Sight, asked: Mapping[str, Asked]) -> List[Finding]:
@@ -88,7 +89,11 @@ def sight_findings(sight: Sight, asked: Mapping[str, Asked]) -> List[Finding]:
     if sight.absent:
         return checks_gpu.no_gpus(asked)
     if sight.probe is not None:
-        return _with_missing(checks_gpu.gpu_findings(sight.probe, asked), sight, asked)
+        found = checks_gpu.gpu_findings(sight.probe, asked)
+        for one in found:
+            if one["check"] == "gpu.driver":
+                one["evidence"].append("told by %s" % sight.source)
+        return _with_missing(found, sight, asked)
     if sight.problem is not None:
         return checks_gpu.could_not_ask(asked, sight.problem)
     reason = "no NVIDIA driver is loaded, and the PCI bus has %d of its GPUs" % len(sight.on_bus)

@@ -182,7 +182,7 @@ def test_gpus_are_asked_where_the_loader_finds_the_drivers_library(library: Path
     found = with_gpus(library, tmp_path, checks={"gpu.xid": False})
     count = found["gpu.count", "node"]
     assert (count["verdict"], count["value"]) == ("PASS", 2)
-    assert found["gpu.driver", "node"]["evidence"] == ["asked of NVML"]
+    assert found["gpu.driver", "node"]["evidence"] == ["told by NVML"]
     assert len([one for one in found.values() if one["check"] == "gpu.ecc"]) == 2
     assert found["gpu.dcgm", "node"]["verdict"] == "SKIP"
 
@@ -258,7 +258,7 @@ def test_a_loaded_driver_that_nobody_can_ask_is_no_pass(tmp_path: Path) -> None:
 def test_a_gpu_that_the_bus_has_and_the_driver_not(seen: int, on_bus: int, devices: int, verdict: str) -> None:
     gpus = [{"index": index, "name": "H100", "uuid": f"GPU-{index}", "bus_id": f"{index}"} for index in range(seen)]
     probe = {"driver": "570", "cuda": "12.8", "gpus": gpus}
-    sight = gpu_sight.Sight(probe, None, [f"0000:{index}:00.0" for index in range(on_bus)], devices)
+    sight = gpu_sight.Sight(probe, "NVML", None, [f"0000:{index}:00.0" for index in range(on_bus)], devices)
     wanted = {"gpu.count": asked("standard", {})["gpu.count"]}
     (one,) = gpu_sight.sight_findings(sight, wanted)
     assert one["verdict"] == verdict
@@ -284,7 +284,7 @@ def test_a_log_that_is_too_young_proves_nothing(
     monkeypatch.setattr(kernel_log, "read", lambda *_args: messages)
     monkeypatch.setattr(time, "clock_gettime", lambda _clock: 1e6)
     gpus = [{"index": 0, "name": "H100", "uuid": "GPU-1", "bus_id": "00000000:18:00.0"}]
-    sight = gpu_sight.Sight({"driver": "570", "cuda": "12.8", "gpus": gpus})
+    sight = gpu_sight.Sight({"driver": "570", "cuda": "12.8", "gpus": gpus}, "NVML")
     request = Request("standard", {}, "/none", "/none", SpeedRequest("/none", "/none", "", {}))
     (one,) = node_checks._xids(request, sight, node_limits.wanted("standard", {}), Progress(None))
     assert (one["subject"], one["verdict"]) == ("GPU-1", verdict)
@@ -295,7 +295,7 @@ def test_what_is_complete_since_the_node_was_started_is_enough(monkeypatch: pyte
     monkeypatch.setattr(kernel_log, "read", lambda *_args: Messages([], here - 600, "/dev/kmsg"))
     monkeypatch.setattr(time, "clock_gettime", lambda _clock: 600.0)
     gpus = [{"index": 0, "name": "H100", "uuid": "GPU-1", "bus_id": "00000000:18:00.0"}]
-    sight = gpu_sight.Sight({"driver": "570", "cuda": "12.8", "gpus": gpus})
+    sight = gpu_sight.Sight({"driver": "570", "cuda": "12.8", "gpus": gpus}, "NVML")
     request = Request("standard", {}, "/none", "/none", SpeedRequest("/none", "/none", "", {}))
     (one,) = node_checks._xids(request, sight, node_limits.wanted("standard", {}), Progress(None))
     assert one["verdict"] == "PASS"
