@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
-from condafleet import runner
-from condafleet.errors import InputError, RunError
-from condafleet.events import Fold
-from condafleet.inventory import Inventory, inventory_source
+from condafleet.calls import RunOptions, build_call, run_call
+from condafleet.errors import InputError
+from condafleet.inventory import Inventory
 from condafleet.results import FleetResult
-
-OnEvent = Callable[[Mapping[str, Any]], None]
-CONSEQUENCES = ("No inventory was parsed", "provided hosts list is empty")  # and no reasons: warnings to leave out
-REFUSED = (4, 5)  # ansible-playbook's exit statuses for files that it can't read, and for wrong options
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-class RunOptions(TypedDict, total=False):
-    """What every function takes beside its inventory; all by keyword, all optional."""
-
-    limit: str  # Ansible's host pattern: only these hosts
-    extra_vars: Mapping[str, Any]  # variables that win over those of the inventory
-    extra_vars_files: Sequence[str | Path]  # the same from YAML or JSON files (vault-encrypted too); extra_vars win
-    check: bool  # change nothing, say what would be changed
-    diff: bool  # have Ansible make the differences too (they are in the events)
-    forks: int  # hosts at a time
-    verbosity: int  # 0 to 4, as Ansible's -v
-    timeout: float  # seconds for the whole run
-    on_event: OnEvent  # called for every event of ansible-runner, as it happens
-    vault_password: str
-    become_password: str
-    connection_password: str
 
 
 def provision(*, inventory: Inventory, **options: Unpack[RunOptions]) -> FleetResult:
@@ -97,7 +72,7 @@ def rollback(
         raise InputError(f"environments: {environments!r} is not accepted. Accepted: a list of names.")
     asked = {"condafleet_rollback_environments": list(environments), "condafleet_rollback_to": to}
     given = {name: value for name, value in asked.items() if value}
-    return _run("rollback", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
+    return _run("rollback", inventory, _with(options, given))
 
 
 def validate(
@@ -121,7 +96,7 @@ def validate(
         )
     asked = {"validation_level": level, "validation_rerun": rerun, "validation_rerun_previous": rerun_previous}
     given = {name: value for name, value in asked.items() if value is not None}
-    return _run("validate", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
+    return _run("validate", inventory, _with(options, given))
 
 
 def history(
@@ -136,7 +111,7 @@ def history(
     if isinstance(runs, str):
         raise InputError(f"runs: {runs!r} is not accepted. Accepted: a list of last, previous, and names of runs.")
     given = {"condafleet_history_runs": list(runs)}
-    return _run("history", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
+    return _run("history", inventory, _with(options, given))
 
 
 def status(*, inventory: Inventory, full: bool = False, **options: Unpack[RunOptions]) -> FleetResult:
@@ -146,7 +121,7 @@ def status(*, inventory: Inventory, full: bool = False, **options: Unpack[RunOpt
     report's `fleet.groups` tells which nodes have the same, and how the others differ.
     """
     if full:
-        options["extra_vars"] = {**options.get("extra_vars", {}), "environments_verify": "full"}
+        options = _with(options, {"environments_verify": "full"})
     result = _run("status", inventory, options)
     # A lock that is missing makes a task "changed", since it would be made; but this run makes none.
     hosts = {
@@ -162,7 +137,7 @@ def uninstall(*, inventory: Inventory, purge: bool = False, **options: Unpack[Ru
     where a process still uses any of it fails, and is left as it is.
     """
     if purge:
-        options["extra_vars"] = {**options.get("extra_vars", {}), "miniconda_purge": True}
+        options = _with(options, {"miniconda_purge": True})
     return _run("uninstall", inventory, options)
 
 
@@ -175,7 +150,7 @@ def audit(*, inventory: Inventory, environments: Sequence[str] = (), **options: 
     where every node answered, and one of `environments` is on none of them, or nothing was found at all.
     """
     if environments:
-        options["extra_vars"] = {**options.get("extra_vars", {}), "condafleet_audit_environments": list(environments)}
+        options = _with(options, {"condafleet_audit_environments": list(environments)})
     return _audited(_run("audit", inventory, options), environments)
 
 
@@ -227,7 +202,7 @@ def lock(
         if isinstance(value, str):
             raise InputError(f"{name.split('_')[-1]}: {value!r} is not accepted. Accepted: a list of names.")
     given = {name: list(value) for name, value in asked.items() if value}
-    return _run("lock", inventory, {**options, "extra_vars": {**options.get("extra_vars", {}), **given}})
+    return _run("lock", inventory, _with(options, given))
 
 
 def _run(playbook: str, inventory: Inventory, options: RunOptions) -> FleetResult:
@@ -235,104 +210,6 @@ def _run(playbook: str, inventory: Inventory, options: RunOptions) -> FleetResul
     return run_call(call, options.get("on_event"))
 
 
-def build_call(playbook: str, inventory: Inventory, options: RunOptions) -> runner.Call:
-    """Check what was given, and return the call that it makes."""
-    unknown = sorted(set(options) - RunOptions.__optional_keys__)
-    if unknown:
-        raise TypeError(f"unknown option {unknown[0]!r}; accepted: {', '.join(sorted(RunOptions.__optional_keys__))}")
-    for name, least in (("forks", 1), ("verbosity", 0), ("timeout", 1)):
-        value = options.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < least):
-            raise InputError(
-                f"{name}: {value!r} is not accepted. Accepted: a number of at least {least}. Nothing was changed."
-            )
-    return runner.Call(
-        playbook=playbook,
-        inventory=inventory_source(inventory),
-        limit=options.get("limit"),
-        extra_vars=_variables(options.get("extra_vars") or {}),
-        extra_vars_files=tuple(_file(path) for path in options.get("extra_vars_files") or ()),
-        check=bool(options.get("check")),
-        diff=bool(options.get("diff")),
-        forks=options.get("forks"),
-        verbosity=options.get("verbosity") or 0,
-        timeout=options.get("timeout"),
-        secrets=runner.Secrets(
-            vault=options.get("vault_password"),
-            become=options.get("become_password"),
-            connection=options.get("connection_password"),
-        ),
-    )
-
-
-def run_call(call: runner.Call, on_event: OnEvent | None = None) -> FleetResult:
-    """Run a call, and fold what happened into a result."""
-    fold = Fold()
-
-    def take(event: Mapping[str, Any]) -> None:
-        fold.event(event)
-        if on_event is not None:
-            on_event(event)
-
-    outcome = runner.run(call, take)
-    refusal = fold.refusal()
-    if outcome.stats is None:
-        raise _not_run(call, outcome, fold)
-    result = fold.result(outcome.stats)
-    if refusal is not None and not result.changed:
-        raise refusal
-    if not result.hosts or fold.asked:
-        raise _no_host(call, fold)
-    return result
-
-
-def _no_host(call: runner.Call, fold: Fold) -> InputError:
-    """Return the error for an inventory without hosts, with what Ansible found wrong with it."""
-    said = (line.removeprefix("[WARNING]: ") for line in _plain(fold.warnings))
-    why = " ".join(line.rstrip(".") + "." for line in said if not line.startswith(CONSEQUENCES)) or "It names none."
-    where = call.inventory.argument or "as given"
-    return InputError(
-        f"inventory: no host was found ({where}{', limit ' + call.limit if call.limit else ''}): {why} "
-        "Accepted: an inventory with at least one host. Next: correct it (ansible-inventory -i PATH --graph shows "
-        "what Ansible reads), or copy inventories/example and name your nodes there. Nothing was changed."
-    )
-
-
-def _not_run(call: runner.Call, outcome: runner.Outcome, fold: Fold) -> RunError | InputError:
-    """Return the error for a run that ended without stats: Ansible refused the call, or broke off."""
-    lines = [line for line in _plain(outcome.tail) if line]
-    errors = [line for line in lines if line.startswith(("ERROR", "[ERROR]"))] or lines[-3:]
-    said = " ".join(dict.fromkeys(errors)).rstrip(".") or "it said nothing"
-    if "--limit" in said or "hosts to target" in said:
-        return InputError(
-            f"limit: {call.limit} leaves no host of the inventory. Accepted: names of its hosts and groups, and "
-            "patterns of them. Next: correct it (ansible-inventory -i PATH --graph shows the names). "
-            "Nothing was changed."
-        )
-    if outcome.code in REFUSED and not fold.began:
-        return InputError(f"Ansible refused what it was given: {said}. Next: correct that. Nothing was changed.")
-    how = "was killed" if outcome.code is None else f"ended with {outcome.code}"
-    return RunError(f"ansible-playbook {how} before the end of its run. It said: {said}")
-
-
-def _plain(lines: Sequence[str]) -> list[str]:
-    return [part.strip() for line in lines for part in ANSI.sub("", line).splitlines() if part.strip()]
-
-
-def _variables(variables: Mapping[str, Any]) -> dict[str, Any]:
-    for name in variables:
-        if not isinstance(name, str) or not name.isidentifier():
-            raise InputError(
-                f"extra_vars: {name!r} is not accepted. Accepted: names of Ansible variables. Nothing was changed."
-            )
-    return dict(variables)
-
-
-def _file(path: str | Path) -> Path:
-    found = Path(path).expanduser().absolute()
-    if not found.is_file():
-        raise InputError(
-            f"extra_vars_files: {path} is not accepted (there is no such file). Accepted: a YAML or JSON file with "
-            "variables. Next: correct the path. Nothing was changed."
-        )
-    return found
+def _with(options: RunOptions, given: Mapping[str, Any]) -> RunOptions:
+    """Return the options with these variables, which win over the caller's own."""
+    return {**options, "extra_vars": {**options.get("extra_vars", {}), **given}}
