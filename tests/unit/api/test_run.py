@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -107,8 +108,10 @@ def test_nothing_is_left_and_no_environment_was_stored(
     def look(event: Mapping[str, Any]) -> None:
         for path in tmp_path.glob("condafleet-*/**/*"):
             if path.is_file() and path not in seen:
-                seen.append(path)
-                assert "do-not-store-me" not in path.read_text(errors="replace"), path
+                # One that is renamed meanwhile is looked at again under its own name.
+                with contextlib.suppress(FileNotFoundError):
+                    assert "do-not-store-me" not in path.read_text(errors="replace"), path
+                    seen.append(path)
 
     result = run_call(build_call(str(play), {"all": {"hosts": {"a": {**local, "mode": "ok"}}}}, {}), look)
     assert result.ok
