@@ -27,6 +27,7 @@ from condafleet.junit import junit
 from condafleet.results import FleetResult
 
 WELL = ("ok", "changed")
+EACH_BY_ITSELF = 12  # hosts, up to which each has its own lines: a table has to be read
 PLAIN_WIDTH = 160  # columns, where there is no terminal that has a width
 
 
@@ -89,8 +90,9 @@ class Output:
         stopped = gate_tables.gate(report)
         if stopped.row_count:
             self.show(stopped)
-        if any(host["validation"] for host in report["hosts"].values()):
-            self.show(tables.validation(report))
+        trained = sum(bool(host["validation"]) for host in report["hosts"].values())
+        if trained:
+            self.show((tables if trained <= EACH_BY_ITSELF else status_tables).validation(report))
         self.checks(report)
         self._beside(report, tables.summary(report))
 

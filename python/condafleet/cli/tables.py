@@ -67,6 +67,7 @@ def differences(host: HostResult, *, environments: bool) -> str:
         for name, frameworks in sorted((plan.get("validation") or {}).items())
         for framework, why in sorted(frameworks.items())
     ]
+    changes += [f"check the node: {plan['checks']}"] if plan.get("checks") else []
     return "; ".join(changes)
 
 

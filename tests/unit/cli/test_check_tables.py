@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 from tests.unit.checks.records import (
     GPUS,
@@ -18,6 +19,7 @@ from tests.unit.checks.records import (
 
 from condafleet.cli import check_tables, tables
 from condafleet.cli.compare_tables import beside, changes, conclusions, moves, sides
+from condafleet.cli.output import Output
 from condafleet.comparison import compare
 
 
@@ -94,6 +96,14 @@ def test_four_frameworks_stand_in_one_table() -> None:
         )
     ]  # fmt: skip
     assert {row[7] for row in found} == {H100}
+
+
+@pytest.mark.parametrize(("count", "shown"), [(12, "node7 "), (13, "node[0-12]")])
+def test_trainings_of_a_large_fleet_are_folded(count: int, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Output().report(report(**{f"node{number}": sound() for number in range(count)}))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "keras-torch" in line and "0.9780" in line]
+    assert len(lines) == (12 if count == 12 else 1)
+    assert any(shown in line for line in lines)
 
 
 def test_what_moved_and_what_else_changed() -> None:

@@ -201,6 +201,9 @@ def test_what_is_planned_for_a_host() -> None:
     assert tables.planned(host()) == ""
     unproven = HostResult("n", "changed", data={"plan": {"validation": {"e": {"torch": "it never ran"}}}})
     assert tables.planned(unproven) == "validate e with torch: it never ran"
+    assert tables.planned(HostResult("n", "changed", data={"plan": {"checks": "never checked"}})) == (
+        "check the node: never checked"
+    )
 
 
 def test_a_plan_says_what_would_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
