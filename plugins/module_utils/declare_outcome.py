@@ -14,8 +14,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.declare_values imp
 )
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.findings import ORDER
+from ansible_collections.condafleet.core.plugins.module_utils.hook_command import unknown_fields
 
-COMMAND = "a list of words, the first one a program, with {host}, {verdict} and {reason} where they belong"
+COMMAND = "a list of words, the first one a program, with {host}, {verdict}, {reason} and {checks} where they belong"
 
 
 def check_outcome(values: Mapping[str, Any]) -> Dict[str, Any]:
@@ -47,4 +48,6 @@ def _command(value: Any) -> List[str]:
     for word in words:
         if not isinstance(word, str) or not word:
             raise InputError("validation_hook", word, COMMAND, "write each word as text")
+        if unknown_fields(word):
+            raise InputError("validation_hook", word, COMMAND, "correct {%s}" % unknown_fields(word)[0])
     return words

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a site's command for each node with a bad verdict. Documented in plugins/modules/validation_hook.py."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.condafleet.core.plugins.module_utils.hook_command import commands
+
+# A scheduler is asked for some nodes at once, not for a whole fleet.
+AT_ONCE = 8
+LONGEST_OUTPUT = 500
+
+
+class ActionModule(ActionBase):
+    """Works on the controller alone. To be run once for all hosts."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        args = self.validate_argument_spec(
+            {
+                "command": {"type": "list", "elements": "str", "required": True},
+                "judged": {"type": "dict", "required": True},
+                "verdicts": {"type": "list", "elements": "str", "default": ["FAIL"]},
+                "run": {"type": "bool", "default": False},
+                "timeout": {"type": "int", "default": 60},
+            }
+        )[1]
+        wanted = commands(args["command"], args["judged"], args["verdicts"]) if args["command"] else {}
+        if not args["run"] or self._task.check_mode:
+            why = "check mode" if self._task.check_mode else "validation_hook_run is false"
+            for host, words in wanted.items():
+                Display().display("%s: would run (%s): %s" % (host, why, shlex.join(words)))
+            hooks = {host: _outcome(words) for host, words in wanted.items()}
+            return {**result, "changed": False, "hooks": hooks, "msg": "%d not run: %s" % (len(hooks), why)}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            ended = pool.map(lambda item: (item[0], carry_out(item[1], args["timeout"])), wanted.items())
+            hooks = {}
+            for host, outcome in ended:
+                hooks[host] = outcome
+                Display().display("%s: %s: %s" % (host, outcome["problem"] or "done", shlex.join(outcome["command"])))
+        bad = [host for host, one in hooks.items() if one["problem"]]
+        if bad:
+            first = hooks[bad[0]]
+            result["warnings"] = [
+                "validation_hook: %d of %d commands failed; verdicts stay as they are. %s: %s%s. "
+                "Next: run it by hand: %s"
+                % (
+                    *(len(bad), len(hooks), bad[0], first["problem"]),
+                    ", it said: %s" % first["output"] if first["output"] else "",
+                    shlex.join(first["command"]),
+                )
+            ]
+        done = len(hooks) - len(bad)
+        return {**result, "changed": done > 0, "hooks": hooks, "msg": "%d run, %d failed" % (done, len(bad))}
+
+
+def carry_out(words: Sequence[str], timeout: int) -> dict[str, Any]:
+    """Run one command, never through a shell, and end all that it started once its time is over."""
+    began = time.monotonic()
+    problem = None
+    # A file, since whoever reads a pipe waits for all that the command has left in the background.
+    with tempfile.TemporaryFile() as said:
+        try:
+            child = subprocess.Popen(
+                list(words), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            return _outcome(words, True, problem="it could not be started (%s)" % why)
+        try:
+            status = child.wait(timeout)
+            problem = "it ended with status %d" % status if status else None
+        except subprocess.TimeoutExpired:
+            problem = "it took longer than %d seconds (validation_hook_timeout) and was ended" % timeout
+            _end(child.pid)
+            status = child.wait()
+        said.seek(max(0, said.seek(0, os.SEEK_END) - 4 * LONGEST_OUTPUT))
+        text = " ".join(said.read().decode("utf-8", "replace").split())[-LONGEST_OUTPUT:]
+    return _outcome(words, True, status, round(time.monotonic() - began, 2), text, problem)
+
+
+def _end(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _outcome(
+    words: Sequence[str],
+    ran: bool = False,
+    status: int | None = None,
+    seconds: float | None = None,
+    output: str = "",
+    problem: str | None = None,
+) -> dict[str, Any]:
+    told = {"command": list(words), "ran": ran, "rc": status, "seconds": seconds}
+    return {**told, "output": output, "problem": problem}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep what a node's validation came to, on the node. Documented in plugins/modules/validation_record.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import merged
+from ansible_collections.condafleet.core.plugins.module_utils.node_findings import known_of
+from ansible_collections.condafleet.core.plugins.module_utils.node_standing import checks_digest
+from ansible_collections.condafleet.core.plugins.module_utils.validation_record import record_of
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import of_host
+
+MODULE = "condafleet.core.validation_record"
+
+
+class ActionModule(ActionBase):
+    """Makes the record of what the host's variables hold and the fleet said, and sends it to the node."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = dict(self._task.args)
+        judged = args.pop("judged", None) or {}
+        if "record" not in args:
+            known = known_of(of_host(variables, str(variables["inventory_hostname"])))
+            run = str(args.pop("run", None) or now())
+            args["record"] = record_of(
+                run,
+                str(known.declared.get("level") or "standard"),
+                checks_digest(known.declared),
+                merged(known.node.findings, judged.get("findings") or []),
+                known.identity,
+                known.started,
+                known.ended or now(),
+            )
+        result.update(self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars))
+        if not result.get("failed"):
+            result.update(record=args["record"], complaint=judged.get("complaint"))
+        return result

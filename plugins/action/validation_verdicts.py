@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judge all nodes of a run, and compare them with each other. Documented in plugins/modules/validation_verdicts.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.condafleet.core.plugins.module_utils import findings
+from ansible_collections.condafleet.core.plugins.module_utils.clock import now
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import compare, merged
+from ansible_collections.condafleet.core.plugins.module_utils.hook_command import bad_checks
+from ansible_collections.condafleet.core.plugins.module_utils.node_findings import (
+    LOOKED,
+    Known,
+    complaint,
+    complaints,
+    known_of,
+    with_former,
+)
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
+
+JUDGED = "__validation_judged"
+
+
+class ActionModule(ActionBase):
+    """Reads what the earlier steps left in the hosts' variables; touches no node. To be run once for all hosts."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = self.validate_argument_spec(
+            {
+                "hosts": {"type": "list", "elements": "str"},
+                "deviations": {"type": "float", "default": 4.0},
+                "gap_percent": {"type": "float", "default": 10.0},
+            }
+        )[1]
+        everyone = args["hosts"] or variables.get("ansible_play_hosts_all") or []
+        alive = set(variables.get("ansible_play_batch") or [])
+        raw = {host: of_host(variables, host) for host in everyone}
+        # The others of a play with `serial` have not come to it yet, or have been judged with their own batch.
+        known = {host: known_of(raw[host]) for host in everyone if host in alive or mapping(raw[host], LOOKED)}
+        told = _told(raw.values())
+        fleet = compare(
+            {host: one.node for host, one in known.items()}, float(args["deviations"]), float(args["gap_percent"])
+        )
+        verdicts = {
+            host: judged(one, fleet.changed[host], raw[host])
+            for host, one in known.items()
+            if host in alive or host not in told
+        }
+        result.update(changed=False, run=now(), verdicts=verdicts, figures=fleet.figures, msg=said(verdicts))
+        return result
+
+
+def judged(known: Known, changed: list[dict[str, Any]], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """{verdict, findings, complaints, complaint, bad} of one host. Of its findings, those that are not its own words:
+    what the fleet and the former generation say. The record has them all."""
+    own = known.node.findings
+    whole = with_former(merged(own, changed), variables)
+    untouched = {id(one) for one in own}
+    verdict = findings.overall([*(one["verdict"] for one in whole), *([findings.ERROR] if known.lost else [])])
+    sentences = complaints(whole, known.lost)
+    return {
+        "verdict": verdict,
+        "findings": [one for one in whole if id(one) not in untouched],
+        "complaints": sentences,
+        "complaint": complaint(verdict, sentences),
+        "bad": bad_checks(whole),
+    }
+
+
+def said(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many hosts have which verdict, in one line."""
+    found = [one["verdict"] for one in verdicts.values()]
+    counts = ", ".join("%d %s" % (found.count(verdict), verdict) for verdict in findings.ORDER if verdict in found)
+    return "%d host%s: %s" % (len(found), "" if len(found) == 1 else "s", counts or "none judged")
+
+
+def _told(known: Any) -> set[str]:
+    """The hosts that an earlier batch has judged: whoever dropped out of it is told of, and acted on, once."""
+    earlier = {id(one.get(JUDGED)): mapping(mapping(one, JUDGED), "verdicts") for one in known}
+    return {host for verdicts in earlier.values() for host in verdicts}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One node's findings, gathered from what the steps of a validation left in its variables. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ansible_collections.condafleet.core.plugins.module_utils import findings, former_generation, training_findings
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, asked
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import CURVE, Node, Training
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
+
+Finding = Dict[str, Any]
+CHECKED, LOOKED, TRAINED = "__validation_checked", "__validation_node", "__validation_trained"
+GROUPED, FORMER, FORMER_TRAINED = "__validation_grouped", "__validation_former", "__validation_former_trained"
+# A message names this many findings; the rest is in the report and on the node.
+SENTENCES = 4
+# And a sentence this many checks, or subjects.
+NAMES = 3
+
+
+class Known(NamedTuple):
+    """What is known of a node. `lost` says why it dropped out, before it was judged; None where it did not."""
+
+    node: Node
+    identity: Dict[str, Any]
+    declared: Dict[str, Any]
+    started: Optional[str]
+    ended: Optional[str]
+    lost: Optional[str]
+
+
+def known_of(variables: Mapping[str, Any]) -> Known:
+    """All that the tasks before the verdicts registered of a host."""
+    declared = at(variables, CHECKED, "declared")
+    looked = at(variables, LOOKED)
+    identity = at(looked, "identity")
+    wanted = _asked(declared, identity)
+    results = _results(variables, TRAINED)
+    found = [dict(one) for one in looked.get("findings") or []]
+    for result in results:
+        found.extend(training_findings.findings_of(result, wanted))
+    grouped = variables.get(GROUPED)
+    found.extend(dict(one) for one in (grouped if isinstance(grouped, (list, tuple)) else ()))
+    trained = {one.subject: one for one in map(_training, results) if one}
+    group = str(declared.get("group") or "fleet")
+    node = Node(found, identity, trained, group, CURVE in wanted)
+    return Known(node, identity, declared, looked.get("began"), looked.get("ended"), _lost(variables))
+
+
+def with_former(found: Sequence[Finding], variables: Mapping[str, Any]) -> List[Finding]:
+    """The findings with what the former generation of each environment came to, where that was asked for."""
+    missing = at(variables, FORMER, "missing")
+    former = _results(variables, FORMER_TRAINED)
+    if not missing and not former:
+        return list(found)
+    wanted = _asked(at(variables, CHECKED, "declared"), at(variables, LOOKED, "identity"))
+    told = {
+        (one["check"], one["subject"]): (result, one)
+        for result in former
+        for one in training_findings.findings_of(result, wanted)
+    }
+    return former_generation.told(found, told, missing)
+
+
+def complaints(found: Sequence[Finding], lost: Optional[str] = None) -> List[str]:
+    """What whoever has to act reads, FAIL before ERROR: a sentence for each finding, or for all that say the same."""
+    groups: Dict[Any, List[Finding]] = {}
+    for verdict in findings.BAD:
+        for one in found:
+            if one["verdict"] == verdict:
+                groups.setdefault((verdict, one["reason"], one["next_step"]), []).append(one)
+    first = ["it dropped out before it was judged: %s" % lost] if lost else []
+    return first + [_sentence(alike) for alike in groups.values()]
+
+
+def _sentence(alike: Sequence[Finding]) -> str:
+    """As findings.sentence; a sick driver is said once, not by each of the checks that it spoils."""
+    if len(alike) == 1:
+        return findings.sentence(alike[0])
+    names = list(dict.fromkeys(one["check"] for one in alike))
+    more = " and %d more" % (len(names) - NAMES) if len(names) > NAMES else ""
+    subjects = list(dict.fromkeys(one["subject"] for one in alike))
+    where = " and ".join(subjects) if len(subjects) <= NAMES else "%d of them" % len(subjects)
+    where = "node" if len(names) > 1 else where
+    return findings.sentence({**alike[0], "check": ", ".join(names[:NAMES]) + more, "subject": where})
+
+
+def complaint(verdict: str, sentences: Sequence[str]) -> Optional[str]:
+    """The same as one message of a few sentences, None for a node that has nothing to answer for."""
+    if verdict not in findings.BAD:
+        return None
+    rest = len(sentences) - SENTENCES
+    more = ["And %d more: see the report, or ROOT/validation/node.json on the node." % rest] if rest > 0 else []
+    return " ".join([*sentences[:SENTENCES], *more])
+
+
+def _asked(declared: Mapping[str, Any], identity: Mapping[str, Any]) -> Dict[str, Asked]:
+    if not declared.get("level"):
+        return {}
+    models = {str(gpu.get("name")) for gpu in identity.get("gpus") or []}
+    return asked(str(declared["level"]), declared.get("checks") or {}, models.pop() if len(models) == 1 else None)
+
+
+def _results(variables: Mapping[str, Any], name: str) -> List[Dict[str, Any]]:
+    """The results of trainings, of all kinds, that a loop registered."""
+    items = at(variables, name).get("results") or []
+    return [dict(item["result"]) for item in items if isinstance(item.get("result"), Mapping)]
+
+
+def _training(result: Mapping[str, Any]) -> Optional[Training]:
+    """How a training is compared with other nodes'; None for what is no training, or came to no end."""
+    epochs = result.get("epochs") or []
+    if result.get("kind", "train") != "train" or not epochs:
+        return None
+    same = [result.get(key) for key in ("versions", "device", "job_digest")]
+    subject = "%s/%s" % (result.get("environment"), result.get("framework"))
+    return Training(subject, json.dumps(same, sort_keys=True), [entry.get("loss") for entry in epochs])
+
+
+def _lost(variables: Mapping[str, Any]) -> Optional[str]:
+    for name in (LOOKED, TRAINED):
+        told = at(variables, name)
+        if told.get("failed") or told.get("unreachable"):
+            return str(told.get("msg") or "its task failed")
+    return None

@@ -1,0 +1,122 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: validation_record
+short_description: Keep what a node's validation came to, on the node
+version_added: "0.1.0"
+description:
+  - Writes C(ROOT/validation/node.json), and the same as C(ROOT/validation/history/RUN.json), of which the newest are
+    kept.
+  - Writes metrics for the textfile collector of node_exporter, where it is told a folder. A folder that is not there is
+    a warning, since monitoring notices metrics that grow old.
+  - Each file is replaced in one step. One that was damaged is taken for none.
+  - The action makes the record of what the role C(validation) registered of the host, and of O(judged).
+author:
+  - condafleet maintainers (@condafleet)
+options:
+  root:
+    description: The folder for data sets and results.
+    type: path
+    default: /opt/condafleet
+  run:
+    description: The name of this validation, its time in UTC. Default is now.
+    type: str
+  judged:
+    description: What M(condafleet.core.validation_verdicts) said of this host. Taken by the action.
+    type: dict
+    default: {}
+  record:
+    description: The record itself. Filled by the action, unless it is given.
+    type: dict
+    default: {}
+  keep:
+    description: How many validations the history keeps.
+    type: int
+    default: 20
+  textfile_dir:
+    description: The folder that node_exporter reads metrics from. They are written as C(condafleet.prom).
+    type: path
+attributes:
+  check_mode:
+    description: Writes nothing, and returns what it would have written.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+seealso:
+  - module: condafleet.core.validation_verdicts
+  - module: condafleet.core.validation_history
+"""
+
+EXAMPLES = r"""
+- name: Keep the record
+  condafleet.core.validation_record:
+    root: /opt/condafleet
+    run: "{{ judged.run }}"
+    judged: "{{ judged.verdicts[inventory_hostname] }}"
+    textfile_dir: /var/lib/prometheus/node-exporter
+"""
+
+RETURN = r"""
+record:
+  description:
+    - C(schema_version), C(run), C(level), C(digest), C(started), C(ended), C(verdict), C(identity) and C(findings), all
+      of them.
+  type: dict
+  returned: success
+complaint:
+  description: What O(judged) had to say of a host that did not prove itself; null for PASS and SKIP.
+  type: str
+  returned: success
+files:
+  description: The files that were written, or would have been in check mode.
+  type: list
+  elements: str
+  returned: success
+changed:
+  description:
+    - Whether the node stands otherwise than at its last validation (other verdicts, level, limits or parts), or has
+      metrics for the first time. Figures and times differ at each look, and are no change.
+  type: bool
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.condafleet.core.plugins.module_utils.validation_record import store
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "default": "/opt/condafleet"},
+            "run": {"type": "str"},
+            "judged": {"type": "dict", "default": {}},
+            "record": {"type": "dict", "default": {}},
+            "keep": {"type": "int", "default": 20},
+            "textfile_dir": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    if not given["record"]:
+        module.fail_json(msg="record: it is empty. Next: run this by its action, in a task.")
+    try:
+        stored = store(given["root"], given["record"], given["keep"], given["textfile_dir"], not module.check_mode)
+    except OSError as error:
+        module.fail_json(
+            msg="validation_root: %s can't be written (%s). Accepted: a folder that the user whom Ansible works as may "
+            "write, with room left. Next: free some, or run with become: true."
+            % (error.filename or given["root"], error.strerror)
+        )
+    for text in stored.warnings:
+        module.warn(text)
+    module.exit_json(changed=stored.changed, files=stored.files)
+
+
+if __name__ == "__main__":
+    main()
