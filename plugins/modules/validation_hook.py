@@ -14,7 +14,7 @@ description:
     become a command.
   - Unless O(run) is set, and always in check mode, it only prints what it would run.
   - A command that fails, or that takes longer than O(timeout), is told by a warning. It changes no verdict.
-  - It is to be run once, by any host. Eight commands run at once.
+  - It is to be run once, by any host. Eight commands run at once. It is never a change, since it changes no node.
   - This is an action, carried out by the controller; it cannot be run as a module by itself.
 author:
   - condafleet maintainers (@condafleet)
