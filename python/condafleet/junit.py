@@ -14,7 +14,7 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
-from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL, SKIP, sentence
+from ansible_collections.condafleet.core.plugins.module_utils.findings import BAD, ERROR, FAIL, SKIP, sentence
 
 RESULTS = {FAIL: Failure, ERROR: Error, SKIP: Skipped}
 # The one case of a host whose checks can't be told.
@@ -45,7 +45,7 @@ def _suite(name: str, host: Mapping[str, Any]) -> TestSuite:
         suite.add_testcases([_case(name, finding) for finding in checks["findings"]])
     failed = host["status"] in ("failed", "unreachable")
     # A node that the role fails for its verdict has said why by its checks.
-    if not checks or (failed and not any(one["verdict"] in (FAIL, ERROR) for one in checks["findings"])):
+    if not checks or (failed and not any(one["verdict"] in BAD for one in checks["findings"])):
         suite.add_testcase(_whole(name, host, failed=failed))
     suite.update_statistics()  # type: ignore[no-untyped-call]
     return suite

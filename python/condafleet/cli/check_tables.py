@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
-from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL, ORDER, SKIP, sentence
+from ansible_collections.condafleet.core.plugins.module_utils.findings import BAD, ORDER, SKIP, sentence
 from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded, without_name
 from condafleet.cli import tables
 
@@ -42,7 +42,7 @@ def complaints(report: Mapping[str, Any]) -> list[str]:
     """
     found: dict[tuple[str, str], list[str]] = {}
     for name, finding in _findings(report):
-        if finding["verdict"] in (FAIL, ERROR):
+        if finding["verdict"] in BAD:
             said = without_name(name, sentence(finding), "NODE")
             found.setdefault((finding["verdict"], said), []).append(name)
     ordered = sorted(found.items(), key=lambda item: (-ORDER.index(item[0][0]), sorted(item[1]), item[0][1]))
@@ -61,6 +61,15 @@ def skips(report: Mapping[str, Any]) -> Table:
             names.add(name)
     rows = [(folded(names), reason, ", ".join(sorted(checks))) for reason, (checks, names) in sorted(found.items())]
     return tables.listing(("skipped on", "because", "checks"), rows)
+
+
+def notes(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return, of each node that failed by its checks, which ones those are."""
+    bad: dict[str, dict[str, None]] = {}
+    for name, finding in sorted(_findings(report), key=lambda found: -ORDER.index(found[1]["verdict"])):
+        if finding["verdict"] in BAD and report["hosts"][name]["status"] == "failed":
+            bad.setdefault(name, {})[f"{finding['verdict']} {finding['check']}"] = None
+    return {name: ", ".join(found) for name, found in bad.items()}
 
 
 class _Speed(NamedTuple):

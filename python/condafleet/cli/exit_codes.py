@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.condafleet.core.plugins.module_utils.findings import BAD
 from condafleet.errors import CondafleetError, InputError, LockError, RunInterruptedError
 from condafleet.results import FleetResult, HostResult
 
@@ -12,8 +13,6 @@ STALE = MOVED = 3
 UNREACHABLE = 4
 NOT_VALID = 5
 INTERRUPTED = 130
-
-BAD_VERDICTS = ("FAIL", "ERROR")
 
 
 def exit_code(result: FleetResult, verb: str, *, check: bool = False) -> int:
@@ -47,10 +46,10 @@ def error_code(error: CondafleetError) -> int:
 
 def _not_valid(host: HostResult) -> bool:
     """Say whether this run gave a host a bad verdict; one that was stored before does not count."""
-    if (host.data.get("checks") or {}).get("verdict") in BAD_VERDICTS:
+    if (host.data.get("checks") or {}).get("verdict") in BAD:
         return True
     fresh = HostResult(host.name, host.status, data={"validation": host.data.get("validation", {})})
-    return any(one["verdict"] in BAD_VERDICTS for one in fresh.validation.values())
+    return any(one["verdict"] in BAD for one in fresh.validation.values())
 
 
 def _unlocked(result: FleetResult) -> bool:

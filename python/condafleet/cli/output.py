@@ -86,7 +86,8 @@ class Output:
 
     def report(self, report: dict[str, Any], notes: dict[str, str] | None = None) -> None:
         """Show a report as tables. `notes` say more about a host than its message."""
-        self.show(tables.hosts(report, notes or {}))
+        # Its complaints stand below, each with its next step.
+        self.show(tables.hosts(report, {**(notes or {}), **check_tables.notes(report)}))
         stopped = gate_tables.gate(report)
         if stopped.row_count:
             self.show(stopped)

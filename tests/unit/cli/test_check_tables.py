@@ -52,6 +52,17 @@ def test_a_fault_is_one_sentence_with_its_nodes_and_the_next_step() -> None:
     assert check_tables.complaints(report(node1=sound())) == []
 
 
+def test_the_hosts_table_names_what_the_sentences_below_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = report(node1=[*sound(), log_unreadable(), remap_pending(), remap_pending()], node2=sound())
+    assert check_tables.notes(whole) == {"node1": "FAIL gpu.remaps, ERROR gpu.xid"}
+    # A node that failed for another reason than its checks says that reason.
+    whole["hosts"]["node2"].update(status="failed", message="no room to write the record")
+    Output().report(whole)
+    said = capsys.readouterr().out
+    assert said.count("a row's remapping is pending") == 1
+    assert "no room to write the record" in said
+
+
 def test_a_sick_fleet_is_told_check_by_check() -> None:
     sick = {f"node{number}": [*sound(), remap_pending() | {"reason": f"{number} rows"}] for number in range(40)}
     whole = report(**sick)
