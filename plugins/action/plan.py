@@ -122,6 +122,7 @@ def summary_of(conda: dict[str, Any]) -> dict[str, Any]:
         "environments": conda["environments"],
         "generations": generations,
         "validations": conda["validations"],
+        "checked": conda["checked"],
         "dependants": conda["dependants"],
         "users_environments": conda["users_environments"],
     }

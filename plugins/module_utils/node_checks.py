@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from ansible_collections.condafleet.core.plugins.module_utils import (
     checks_gpu,
     checks_host,
+    dcgm,
     disk_speed,
     findings,
     gpu_sight,
@@ -28,11 +29,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.check_limits impor
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.node_limits import part_of, wanted
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
-
-try:  # written beside this file; the seam goes when it is there
-    from ansible_collections.condafleet.core.plugins.module_utils import dcgm
-except ImportError:
-    dcgm = None
 
 Finding = Dict[str, Any]
 NODE = "node"
@@ -202,10 +198,9 @@ def _dcgm(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], 
     if sight.probe is None:
         why = "the driver did not answer, and is not put under load"
         return [findings.unknown(one.check, NODE, why, SEE_OTHERS)]
-    if dcgm is None:
-        return [findings.skipped(one.check, NODE, "it is not looked for yet", "nothing")]
     progress("dcgm", message="DCGM's own diagnosis")
-    return dcgm.dcgm_findings(asked)
+    busy = any(gpu.get("processes") is None or gpu["processes"] for gpu in sight.gpus)
+    return dcgm.dcgm_findings(asked, request.level, busy)
 
 
 # ── Speed

@@ -13,7 +13,6 @@ from typing import Any, Mapping, Optional
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import CHECKS, LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL
 
-KEYS = ("level", "run", "ended", "digest", "verdict")
 # What of the declaration decides how a node is judged.
 JUDGED_BY = ("checks", "mounts", "xid_hours", "deviations", "gap_percent")
 

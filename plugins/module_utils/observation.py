@@ -26,6 +26,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.users_environments
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import KINDS, TRAIN
 
 SCHEMA_VERSION = 1
+# What of a node's record decides whether it still counts (node_standing.py); its findings stay on the node.
+CHECKED = ("level", "run", "ended", "digest", "verdict")
 
 
 def observe(
@@ -82,6 +84,7 @@ def observe(
         "validations_of_kind": {
             kind: observe_validations(root, environments, kind + ".json") for kind in KINDS if kind != TRAIN
         },
+        "checked": observe_checked(root),
         "modulefiles": observe_modulefiles(modulepath, prefix, root, system_root) if modulepath else None,
         "dependants": find_dependants(prefix, root, dependants, system_root) if dependants > 0 else None,
         "users_environments": find_environments(prefix, root, dependants, system_root) if dependants > 0 else None,
@@ -119,6 +122,12 @@ def observe_validations(
             if isinstance(stored, dict):
                 results.setdefault(name, {})[framework] = stored
     return results
+
+
+def observe_checked(root: str) -> Optional[Dict[str, Any]]:
+    """What the node's last validation came to, {level, run, ended, digest, verdict}; None where there was none."""
+    stored = files.read_json(os.path.join(root, "validation", "node.json"))
+    return {key: stored.get(key) for key in CHECKED} if isinstance(stored, dict) else None
 
 
 def _names(path: str) -> List[str]:

@@ -22,6 +22,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.modulefile_tree im
     plan_modulefiles,
     refuse_modulefiles,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.node_standing import checks_digest, needs_checks
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import plan_environments
 from ansible_collections.condafleet.core.plugins.module_utils.shell_block import plan_shells, refuse_shells
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import TRAIN, needs_validation
@@ -41,8 +42,9 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
 
     The result has `installation`, `shells` and `modulefiles` (lists of {what, before, after}), `environments` (by
     name), `purge` (names of environments), `collect` (names of generations), `validation` ({environment: {framework:
-    why}}), `damage` (changed and missing files, or None), `blocked` (sentences that say why this node cannot take the
-    plan) and `state`: converged, pending (something is to be installed, built or switched), unvalidated or blocked.
+    why}}), `checks` (why the node itself is to be looked at, or None), `damage` (changed and missing files, or None),
+    `blocked` (sentences that say why this node cannot take the plan) and `state`: converged, pending (something is to
+    be installed, built or switched), unvalidated or blocked.
     """
     installation: list[dict[str, Any]] = []
     blocked: list[str] = []
@@ -87,13 +89,14 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
 
     damage = (observed.get("installation") or {}).get("damage")
     validation = plan_validation(observed, environments, desired.get("validation") or {})
+    checks = plan_checks(observed, desired.get("validation") or {})
     moves = any(entry["action"] != "none" for entry in environments.values())
     work = bool(installation or shells or modulefiles or moves or collection["purge"] or collection["collect"])
     if blocked:
         state = BLOCKED
     elif work:
         state = PENDING
-    elif validation:
+    elif validation or checks:
         state = UNVALIDATED
     else:
         state = CONVERGED
@@ -104,6 +107,7 @@ def plan(observed: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
         "modulefiles": modulefiles,
         **collection,
         "validation": validation,
+        "checks": checks,
         "damage": describe(damage) if is_damaged(damage) else None,
         "blocked": blocked,
         "state": state,
@@ -142,6 +146,14 @@ def plan_validation(
     return wanted
 
 
+def plan_checks(observed: dict[str, Any], declared: dict[str, Any]) -> Optional[str]:
+    """Return why the node itself is to be looked at, or None where its last validation still counts."""
+    if not declared.get("enabled"):
+        return None
+    why = needs_checks(observed["checked"], declared["level"], checks_digest(declared))
+    return why or ("asked for" if declared.get("rerun") else None)
+
+
 def lines(part: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return what a plan would take away and what it would put there, as lines for a diff (before, after)."""
     before: list[str] = []
@@ -165,6 +177,8 @@ def lines(part: dict[str, Any]) -> tuple[list[str], list[str]]:
         after += ["  %s: %s" % (name, text) for text in one_side(packages, "added", "after")]
     for name, frameworks in sorted(part["validation"].items()):
         after += ["validation of %s with %s: %s" % (name, key, why) for key, why in sorted(frameworks.items())]
+    if part["checks"]:
+        after.append("validation of the node: %s" % part["checks"])
     return before, after
 
 

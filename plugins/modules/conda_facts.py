@@ -155,7 +155,12 @@ conda:
       description: The stored results of trainings by environment and framework.
       type: dict
     validations_of_kind:
-      description: Those of what else is done with a framework (V(smoke), V(transformer), V(serve)), by that, environment and framework.
+      description:
+        - Those of what else is done with a framework (V(smoke), V(transformer), V(serve)), by that, environment and
+          framework.
+      type: dict
+    checked:
+      description: What the node's last validation came to, C(level), C(run), C(ended), C(digest), C(verdict), or null.
       type: dict
     modulefiles:
       description:

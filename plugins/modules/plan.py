@@ -103,9 +103,9 @@ observed:
 plan:
   description:
     - What has to be done, with the keys C(installation), C(shells), C(modulefiles), C(environments), C(purge)
-      (names of environments), C(collect) (names of generations), C(validation),
-      C(damage) (changed and missing files of the installation, in words), C(blocked) and C(state), which is one of
-      C(converged), C(pending), C(unvalidated) and C(blocked).
+      (names of environments), C(collect) (names of generations), C(validation), C(checks) (why the node itself is to
+      be looked at, or null), C(damage) (changed and missing files of the installation, in words), C(blocked) and
+      C(state), which is one of C(converged), C(pending), C(unvalidated) and C(blocked).
   type: dict
   returned: when the node answered and can take the plan
 """

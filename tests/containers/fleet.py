@@ -46,8 +46,8 @@ import sys, pathlib
 from condafleet.depot.serve import serve
 serve(pathlib.Path(sys.argv[1]), host=sys.argv[2], port=int(sys.argv[3]))
 """
-# Containers are no cluster nodes: the clock is their host's (here: nothing keeps it), /dev/shm is 64 MiB unless told, and
-# speed would cost half a minute on each, for figures of a machine that all share. A scenario's own group_vars go before.
+# Containers are no cluster nodes: nothing may keep their host's clock, /dev/shm is 64 MiB unless told, and speed would
+# cost half a minute on each, for figures of a machine that all share. A scenario's group_vars go before.
 NOT_OF_CONTAINERS = {"host.clock": False, "host.shm": False, "speed.*": False}
 READY = """
 tries=0
