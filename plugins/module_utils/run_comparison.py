@@ -19,8 +19,8 @@ def compare(
     before: Mapping[str, Any], after: Mapping[str, Any], noise_percent: float = NOISE_PERCENT
 ) -> Dict[str, Any]:
     """{moved: bool, verdicts: [{check, subject, before, after, reason}], figures: [{check, subject, unit, before,
-    after, percent}], software: {driver|cuda|kernel|ENV: [before, after]}, gpus: {gone: [UUID], new: [UUID]}, not_compared: [text],
-    conclusion: text}, with figures sorted by how far they moved."""
+    after, percent}], software: {driver|cuda|kernel|ENV: [before, after]}, gpus: {gone: [UUID], new: [UUID]},
+    not_compared: [text], conclusion: text}, with figures sorted by how far they moved."""
     old, new = _by_key(before), _by_key(after)
     verdicts: List[Dict[str, Any]] = []
     figures: List[Dict[str, Any]] = []
