@@ -1,73 +1,178 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All-reduce over the processes of a group, in growing sizes, with its bus bandwidth. Started by torchrun on each node.
+"""All-reduce over all nodes of a group, then over its pairs of nodes, with their bus bandwidth. torchrun starts it.
 
-`python -m torch.distributed.run … collective_torch.py JOB.json`.
-JOB.json: {backend: nccl|gloo, sizes: [bytes], rounds, timeout (seconds for each operation), outcome: path}.
-Rank 0 of each node writes {world, backend, sizes: [{bytes, seconds, bus_gbps}], bus_gbps: the best} to `outcome`.
+`python -m torch.distributed.run … collective_torch.py JOB.json`, on each node with a JOB.json of its own:
+{backend: nccl|gloo, sizes: [bytes], rounds, pause (seconds between two of them), budget (seconds for a sweep), pairs:
+[[[node rank, node rank]]] (rounds of disjoint pairs), timeout (seconds for each operation), seconds (until it ends
+itself), outcome: path, progress: path}.
+A node's first process writes to `outcome` {world, nodes, backend, together: sweep|null, pairs: [{with: node rank,
+…sweep}], step, error: text|null}; a sweep is {sizes: [{bytes, seconds, bus_gbps}], bus_gbps: the best}.
 Bus bandwidth is 2 (n - 1) / n x bytes / seconds, in GB/s (10^9), as nccl-tests reckon it: it does not depend on n.
-The result is checked: each rank sends its number + 1, so every element has to be n (n + 1) / 2.
+The result is checked: each rank sends its number in the group + 1, so every element has to be n (n + 1) / 2.
 """
 
 from __future__ import annotations
 
+import ctypes
 import datetime
 import json
 import os
+import signal
 import statistics
 import sys
 import time
 
+PR_SET_PDEATHSIG = 1
 
-def sweep(torch, distributed, job, device):
-    world = distributed.get_world_size()
-    rank = distributed.get_rank()
-    found = []
-    for size in job["sizes"]:
-        values = torch.full((max(1, size // 4),), float(rank + 1), device=device)
-        distributed.all_reduce(values)
-        expected = world * (world + 1) / 2
-        wrong = int((values != expected).sum())
-        if wrong:
-            raise ValueError("%d of %d elements are wrong after an all-reduce of %d bytes" % (wrong, len(values), size))
-        took = []
-        for _dummy in range(job["rounds"]):
-            distributed.barrier()
-            start = time.perf_counter()
-            distributed.all_reduce(values)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            took.append(time.perf_counter() - start)
-        seconds = statistics.median(took)
-        bus = 2.0 * (world - 1) / world * size / seconds / 1e9
-        found.append({"bytes": size, "seconds": seconds, "bus_gbps": bus})
-    return found
+
+class Collective:
+    """The processes of a group, and what they measure together."""
+
+    def __init__(self, torch, distributed, job, outcome):
+        self.torch, self.distributed = torch, distributed
+        self.job, self.outcome = job, outcome
+        self.local = int(os.environ["LOCAL_RANK"])
+        self.device = torch.device("cuda", self.local) if job["backend"] == "nccl" else torch.device("cpu")
+        self.step = Step(job, outcome, self.local == 0)
+
+    def run(self):
+        self.join()
+        self.step("together")
+        everybody = list(range(self.distributed.get_world_size()))
+        self.outcome["together"] = self.sweep(None, everybody, "together")
+        members = self.members()
+        self.outcome["nodes"] = len(members)
+        own = int(os.environ["GROUP_RANK"])
+        for number, pairs in enumerate(self.job["pairs"], 1):
+            self.step("pairs %d/%d" % (number, len(self.job["pairs"])))
+            pair = next((one for one in pairs if own in one), None)
+            # Every process has to make every group, also those that it is not in.
+            groups = [(one, self.distributed.new_group(members[one[0]] + members[one[1]])) for one in pairs]
+            for one, group in groups:
+                if one == pair:
+                    found = self.sweep(group, members[one[0]] + members[one[1]], "pairs %d" % number)
+                    self.outcome["pairs"].append({"with": one[0] if one[1] == own else one[1], **found})
+            self.distributed.barrier()
+        self.step("done")
+
+    def join(self):
+        if self.device.type == "cuda":
+            # What fails here is this node's own fault, and not the others'.
+            self.step("device")
+            self.torch.cuda.set_device(self.device)
+            self.torch.zeros(1, device=self.device)
+        self.step("joining")
+        limit = datetime.timedelta(seconds=self.job["timeout"])
+        self.distributed.init_process_group(self.job["backend"], timeout=limit)
+        self.outcome["world"] = self.distributed.get_world_size()
+
+    def members(self):
+        """[the ranks of each node], by the nodes' own ranks."""
+        ranks = self.torch.zeros(self.distributed.get_world_size(), dtype=self.torch.int64, device=self.device)
+        ranks[self.distributed.get_rank()] = int(os.environ["GROUP_RANK"])
+        self.distributed.all_reduce(ranks)
+        found = ranks.tolist()
+        return [[rank for rank, node in enumerate(found) if node == one] for one in sorted(set(found))]
+
+    def sweep(self, group, ranks, what):
+        number = ranks.index(self.distributed.get_rank())
+        world = len(ranks)
+        deadline = time.monotonic() + self.job["budget"]
+        found = []
+        for size in self.job["sizes"]:
+            if not self.time_for(size, found, deadline, group):
+                break
+            values = self.torch.full((max(1, size // 4),), float(number + 1), device=self.device)
+            self.distributed.all_reduce(values, group=group)
+            wrong = int((values != world * (world + 1) / 2).sum())
+            if wrong:
+                raise ValueError(
+                    "%d of %d elements are wrong after an all-reduce of %d bytes" % (wrong, len(values), size)
+                )
+            # What is added up grows with every round, and how fast that is does not depend on the figures.
+            took = [self.timed(values, group) for _dummy in range(self.job["rounds"])]
+            seconds = statistics.median(took)
+            bus = 2.0 * (world - 1) / world * size / seconds / 1e9
+            found.append({"bytes": size, "seconds": seconds, "bus_gbps": bus})
+            self.step.told(what, "%s KiB: %.3f GB/s" % (format(size // 1024, ","), bus))
+        return {"sizes": found, "bus_gbps": max(one["bus_gbps"] for one in found)}
+
+    def timed(self, values, group):
+        # On CPUs what is measured is the network: a quota of CPU time is not to be used up by the rounds before.
+        time.sleep(self.job["pause"])
+        self.distributed.barrier(group=group)
+        start = time.perf_counter()
+        self.distributed.all_reduce(values, group=group)
+        if self.device.type == "cuda":
+            self.torch.cuda.synchronize(self.device)
+        return time.perf_counter() - start
+
+    def time_for(self, size, found, deadline, group):
+        """Whether the next size still fits into the sweep's time. The most hurried one decides for all."""
+        late = self.torch.tensor([float(time.monotonic() + self.expected(size, found) > deadline)], device=self.device)
+        self.distributed.all_reduce(late, group=group)
+        return not late.item()
+
+    def expected(self, size, found):
+        """Seconds for all rounds of a size, by the two before it: so much for a start, so much for each byte."""
+        if len(found) < 2:
+            return 0.0
+        before, last = found[-2:]
+        each = max(0.0, last["seconds"] - before["seconds"]) / (last["bytes"] - before["bytes"])
+        seconds = last["seconds"] + each * (size - last["bytes"])
+        return (seconds + self.job["pause"]) * (self.job["rounds"] + 1)
+
+
+class Step:
+    """Writes down how far it is; what it was at stays in the outcome where it ends there."""
+
+    def __init__(self, job, outcome, speaks):
+        self.job, self.outcome, self.speaks = job, outcome, speaks
+
+    def __call__(self, step):
+        self.outcome["step"] = step
+        self.told(step, "")
+
+    def told(self, step, message):
+        if self.speaks:
+            write(self.job["progress"], {"step": step, "message": message})
+
+
+def write(path, value):
+    with open(path + ".tmp", "w", encoding="utf-8") as stream:
+        json.dump(value, stream)
+    os.replace(path + ".tmp", path)
+
+
+def end_with_parent(seconds):
+    """The kernel ends this process with torchrun, and at the deadline in any case, whoever else is gone by then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(max(1, int(seconds)))
 
 
 def main(path):
     with open(path, encoding="utf-8") as stream:
         job = json.load(stream)
-    import torch
-    from torch import distributed
+    end_with_parent(job["seconds"])
+    outcome = {"world": None, "nodes": None, "backend": job["backend"], "together": None, "pairs": [], "error": None}
+    speaks = os.environ["LOCAL_RANK"] == "0"
+    Step(job, outcome, speaks)("importing")
+    status = 0
+    try:
+        import torch
+        from torch import distributed
 
-    local = int(os.environ["LOCAL_RANK"])
-    on_gpu = job["backend"] == "nccl"
-    device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
-    if on_gpu:
-        torch.cuda.set_device(device)
-    distributed.init_process_group(job["backend"], timeout=datetime.timedelta(seconds=job["timeout"]))
-    found = sweep(torch, distributed, job, device)
-    if local == 0:
-        outcome = {
-            "world": distributed.get_world_size(),
-            "backend": job["backend"],
-            "sizes": found,
-            "bus_gbps": max(one["bus_gbps"] for one in found),
-        }
-        with open(job["outcome"] + ".tmp", "w", encoding="utf-8") as stream:
-            json.dump(outcome, stream)
-        os.replace(job["outcome"] + ".tmp", job["outcome"])
-    distributed.barrier()
-    distributed.destroy_process_group()
+        Collective(torch, distributed, job, outcome).run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the node says so
+        outcome["error"] = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:600])
+        status = 1
+    # Of several processes of a node the first one speaks, unless only another one saw what went wrong.
+    if speaks or (status and not os.path.exists(job["outcome"])):
+        write(job["outcome"], outcome)
+    sys.stdout.flush()
+    # Not by way of the interpreter's end: taking groups down waits for nodes that may be gone.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plan who is tried with whom, and judge it. Documented in plugins/modules/validation_groups.py."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.condafleet.core.plugins.module_utils import collective_findings, collective_plan
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked
+from ansible_collections.condafleet.core.plugins.module_utils.collective_plan import ALLREDUCE, PAIR, Node
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
+from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
+
+# What the role's tasks register of each host, and of the last stage.
+CHECKED, LOOKED, BROUGHT = "__validation_checked", "__validation_node", "__validation_brought"
+STARTED, FINISHED, TRIED = "__validation_started", "__validation_finished", "__validation_tried"
+
+
+class ActionModule(ActionBase):
+    """Reads what the tasks before left in the hosts' variables; touches no node. To be run once for all hosts."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = self.validate_argument_spec(
+            {
+                "stage": {"type": "str", "choices": ["plan", "next", "judge"], "required": True},
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "deviations": {"type": "float", "default": 4.0},
+                "gap_percent": {"type": "float", "default": 10.0},
+            }
+        )[1]
+        known = {host: of_host(variables, host) for host in args["hosts"]}
+        nodes = {host: node_of(one) for host, one in known.items() if mapping(one, BROUGHT)}
+        tried = mapping(variables, TRIED) if args["stage"] != "plan" else {}
+        played = list(tried.get("played") or [])
+        if args["stage"] == "judge":
+            found = collective_findings.findings_of(nodes, played, args["deviations"], args["gap_percent"])
+            gone = sorted(host for host in nodes if host not in set(variables.get("ansible_play_hosts") or nodes))
+            return {**result, "changed": False, "findings": found, "gone": gone}
+        for attempt in tried.get("attempts") or []:
+            results = {host: result_of(known[host], str(attempt["token"])) for host in attempt["members"]}
+            played.append({**attempt, "results": results})
+        attempts = [] if self._task.check_mode else planned(nodes, played)
+        for attempt in attempts:
+            Display().display("%s: %s" % (attempt["group"], said(attempt)))
+        parts = {host: number for number, attempt in enumerate(attempts) for host in attempt["members"]}
+        return {**result, "changed": False, "attempts": attempts, "parts": parts, "played": played}
+
+
+def node_of(known: Mapping[str, Any]) -> Node:
+    """What of a host's variables says whether, and with whom, it is tried."""
+    declared = at(known, CHECKED, "declared")
+    models = {str(gpu.get("name")) for gpu in at(known, LOOKED, "identity").get("gpus") or []}
+    wanted = asked(declared["level"], declared["checks"], models.pop() if len(models) == 1 else None)
+    told = mapping(known, BROUGHT)
+    return Node(
+        group=declared["group"],
+        port=declared["port"],
+        pair_rounds=declared["pair_rounds"],
+        environment=declared["speed_environment"],
+        asked={name: one for name, one in wanted.items() if name in (ALLREDUCE, PAIR)},
+        brought=told.get("brought"),
+        gone=str(told.get("msg") or ""),
+    )
+
+
+def planned(nodes: Mapping[str, Node], played: list[Any]) -> list[dict[str, Any]]:
+    """The next attempts of all groups, each with a token of its own."""
+    found = []
+    for group in collective_plan.groups(nodes).values():
+        for attempt in collective_plan.next_attempts(group, nodes, played):
+            found.append({**attempt, "token": "%s-%s" % (attempt["kind"], secrets.token_hex(6))})
+    return found
+
+
+def result_of(known: Mapping[str, Any], token: str) -> dict[str, Any] | None:
+    """What a host has told of this attempt; None where it has not: then it was not in the play any more."""
+    started, finished = mapping(known, STARTED), mapping(known, FINISHED)
+    for told in (started, finished):
+        if told.get("unreachable"):
+            return {"state": "unreachable", "reason": "it could not be reached any more: %s" % told.get("msg")}
+    if finished.get("token") == token:
+        return dict(finished["result"])
+    if started.get("token") == token:
+        # Without a refusal it was started, and what should have told the end has failed.
+        why = started.get("refused") or finished.get("msg") or "its end could not be told"
+        return {"state": "refused", "reason": str(why)}
+    failed = started.get("msg") if started.get("failed") or started.get("exception") else None
+    return {"state": "refused", "reason": str(failed)} if failed else None
+
+
+def said(attempt: Mapping[str, Any]) -> str:
+    """What is about to be tried, in one line."""
+    rounds = len(attempt["pairs"])
+    more = ", then in %d round%s of pairs" % (rounds, "" if rounds == 1 else "s") if rounds else ""
+    what = "all-reduce over %s%s" % (folded(attempt["members"]), more)
+    return "%s (at most %d s)" % (what, attempt["seconds"])
