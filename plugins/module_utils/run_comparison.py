@@ -42,8 +42,12 @@ def compare(
             if abs(percent) >= noise_percent:
                 went = {"before": one["value"], "after": other["value"], "percent": round(percent, 1)}
                 figures.append({"check": key[0], "subject": key[1], "unit": other["unit"], **went})
-    software = _software(before["identity"], after["identity"])
-    gpus = _gpus(before["identity"], after["identity"])
+    # A node that could not be looked at has told nothing of itself; that is no change.
+    known = bool(before["identity"] and after["identity"])
+    if not known:
+        not_compared.append("software and GPUs are not known of both runs")
+    software = _software(before["identity"], after["identity"]) if known else {}
+    gpus = _gpus(before["identity"], after["identity"]) if known else {"gone": [], "new": []}
     figures.sort(key=lambda entry: -abs(entry["percent"]))
     moved = bool(verdicts or figures or gpus["gone"] or gpus["new"])
     return {
@@ -53,7 +57,7 @@ def compare(
         "software": software,
         "gpus": gpus,
         "not_compared": not_compared,
-        "conclusion": _conclusion(moved, software, gpus),
+        "conclusion": _conclusion(moved, known, software, gpus),
     }
 
 
@@ -80,13 +84,15 @@ def _gpus(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, List
     return {"gone": [uuid for uuid in old if uuid not in new], "new": [uuid for uuid in new if uuid not in old]}
 
 
-def _conclusion(moved: bool, software: Mapping[str, List[Any]], gpus: Mapping[str, List[str]]) -> str:
+def _conclusion(moved: bool, known: bool, software: Mapping[str, List[Any]], gpus: Mapping[str, List[str]]) -> str:
     changes = ["%s %s → %s" % (name, _said(pair[0]), _said(pair[1])) for name, pair in software.items()]
     if gpus["gone"] or gpus["new"]:
         changes.append("%d GPU(s) gone, %d new" % (len(gpus["gone"]), len(gpus["new"])))
     told = "; ".join(changes)
     if not moved:
         return "Nothing moved%s." % (", though this changed: %s" % told if told else "")
+    if not known:
+        return "What else changed can't be told: at one of the two runs the node could not be looked at."
     if not told:
         return "Neither software nor GPUs changed in between: look at the hardware, and at what else the node did."
     # A former generation can be run again; a former driver or kernel can't.

@@ -67,3 +67,16 @@ def test_only_what_means_the_same_is_compared() -> None:
     assert alone["not_compared"] == [
         "gpu.ecc (GPU-1) is in the later run alone", "speed.memory (GPU-1) is in the later run alone",
     ]  # fmt: skip
+
+
+def test_a_node_that_could_not_be_looked_at_has_changed_nothing_that_is_known() -> None:
+    found = compare({**run(), "identity": {}}, run(80.0))
+    assert (found["software"], found["gpus"], found["moved"]) == ({}, {"gone": [], "new": []}, True)
+    assert "software and GPUs are not known of both runs" in found["not_compared"]
+    assert found["conclusion"].startswith("What else changed can't be told")
+
+
+def test_a_driver_is_no_generation_that_could_be_run_again() -> None:
+    found = compare(run(), run(80.0, driver="575.51"))
+    assert found["conclusion"].endswith("Hold this node against one that still has what it had.")
+    assert compare(run(), run(gpus=[]))["moved"]
