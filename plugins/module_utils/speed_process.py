@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence
+import tempfile
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import cgroup, files, host_probe
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
@@ -17,6 +19,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_run imp
 # Of the memory that is free on the host, what a measurement may count on.
 HOST_SHARE = 0.5
 TAIL = 400
+# The longest path of a socket (sun_path), and what multiprocessing puts after its folder, with some to spare.
+SOCKET_PATH, SOCKET_NAME = 107, 40
 
 
 class SpeedRequest(NamedTuple):
@@ -56,7 +60,8 @@ class Runner:
     ) -> None:
         self.request, self.work, self.owner, self.gpus, self.cpus = request, work, owner, gpus, cpus
         self.threads = cgroup.usable_cpus(cgroup.cpu_quota())
-        self.log = os.path.join(os.path.dirname(work), os.path.basename(work) + ".log")
+        # Beside the folder, which is the account's: nothing there is written to by anybody else.
+        self.log, self.job = work + ".log", work + ".json"
 
     def path(self, name: str) -> str:
         return os.path.join(self.work, name)
@@ -66,7 +71,13 @@ class Runner:
         declared = {**environment_variables(generation), **self.request.variables}
         visible = ",".join(self.gpus)
         environ = children.variables_for(generation, self.work, self.threads, visible, declared)
-        if not visible:
+        with short_folder(self.work, self.owner) as temporary:
+            return self._run(arguments, {**environ, "TMPDIR": temporary}, timeout, watch)
+
+    def _run(
+        self, arguments: Sequence[str], environ: Dict[str, str], timeout: float, watch: Callable[[], None]
+    ) -> Optional[int]:
+        if not self.gpus:
             environ["HIP_VISIBLE_DEVICES"] = ""
         try:
             return children.run_group(
@@ -82,11 +93,28 @@ class Runner:
         except OSError as error:
             raise FleetError("%s can't be started: %s" % (self.request.python, error)) from error
 
+    def clean(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        files.remove_quietly(self.log)
+        files.remove_quietly(self.job)
+
     def said(self) -> List[str]:
         """The end of its output, as evidence."""
         text = " ".join((files.read_text(self.log) or "").split())[-TAIL:]
-        files.remove_quietly(self.log)
         return ["its output ends: %s" % text] if text else []
+
+
+@contextlib.contextmanager
+def short_folder(work: str, owner: Optional[pwd.struct_passwd]) -> Iterator[str]:
+    """Where a program has its temporary files: `work`, or where that is too long a path for the sockets of workers,
+    which hand over what they have loaded by them, a folder in /tmp."""
+    if len(work) + SOCKET_NAME < SOCKET_PATH:
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="condafleet-", dir="/tmp") as folder:  # noqa: S108 - short, and random
+        if owner is not None:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        yield folder
 
 
 def near_cpus(bus_id: Optional[str], sys: str = "/sys") -> Optional[List[int]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import tempfile
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -115,23 +114,20 @@ def measure(
             why = "; ".join(use.why if len(turn.gpus) == 1 else "%s: %s" % (one, use.why) for one, use in taken)
             use = speed.Use(why, told=all(use.told for _one, use in taken))
             return [speed.not_now(asked[name], subject, use) for name, subject in pairs_of(turn)]
-    work = tempfile.mkdtemp(prefix="job-", dir=home)
+    runner = Runner(request, tempfile.mkdtemp(prefix="job-", dir=home), owner, turn.gpus, cpus)
     try:
         for name, text in request.scripts.items():
-            files.write_atomic(os.path.join(work, name), text)
+            files.write_atomic(runner.path(name), text)
         if owner is not None:
-            os.chown(work, owner.pw_uid, owner.pw_gid)
-        if turn.checks == (speed.ALLREDUCE,):
-            one, note = speed.of_so_many(asked[speed.ALLREDUCE], len(turn.gpus))
-            told((speed.ALLREDUCE, speed.NODE), 0)
-            figure = allreduce(
-                Runner(request, work, owner, turn.gpus), len(turn.gpus), "nccl", one.timeout, memory_of(gpus, turn)
-            )
-            figure["evidence"] = [*figure.get("evidence", ()), *note]
-            return [speed.judged(one, speed.NODE, figure)]
-        return Series(request, turn, asked, told, Runner(request, work, owner, turn.gpus, cpus)).findings()
+            os.chown(runner.work, owner.pw_uid, owner.pw_gid)
+        if turn.checks != (speed.ALLREDUCE,):
+            return Series(request, turn, asked, told, runner).findings()
+        one, note = speed.of_so_many(asked[speed.ALLREDUCE], len(turn.gpus))
+        told((speed.ALLREDUCE, speed.NODE), 0)
+        figure = allreduce(runner, len(turn.gpus), "nccl", one.timeout, memory_of(gpus, turn))
+        return [speed.judged(one, speed.NODE, {**figure, "evidence": [*figure.get("evidence", ()), *note]})]
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        runner.clean()
 
 
 GONE = "the driver no longer names it"
@@ -171,16 +167,16 @@ class Series:
 
     def _once(self) -> None:
         self.current, self.since = None, time.monotonic()
-        outcome_file, job_file = self.runner.path("outcome.json"), self.runner.path("job.json")
+        outcome_file = self.runner.path("outcome.json")
         for path in (outcome_file, self.runner.path("progress.json")):
             files.remove_quietly(path)
-        files.write_json(job_file, self._job(outcome_file))
+        files.write_json(self.runner.job, self._job(outcome_file))
         self.told(self.left[0], len(pairs_of(self.turn)) - len(self.left))
         status: Optional[int] = None
         overdue = False
         try:
             limit = START_SECONDS + sum(self._limit(pair) for pair in self.left)
-            status = self.runner.run([self.runner.path(SCRIPT), job_file], limit, self._watch)
+            status = self.runner.run([self.runner.path(SCRIPT), self.runner.job], limit, self._watch)
         except Overdue:
             overdue = True
         outcome = files.read_json(outcome_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import check_limit
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
-from ansible_collections.condafleet.core.plugins.module_utils.speed_process import near_cpus
+from ansible_collections.condafleet.core.plugins.module_utils.speed_process import near_cpus, short_folder
 
 # What speed_torch.py writes, and how it goes on: a figure, or a fault for each check by its name.
 SCRIPT = """
@@ -69,6 +70,7 @@ class Node:
             environment=options.pop("environment", "e"),
             scripts=options.pop("scripts", {"speed_torch.py": SCRIPT}),
             variables={"FAULTS": json.dumps(faults or {}), "HEARD": str(self.heard), "CUDA_VISIBLE_DEVICES": "7"},
+            user=options.pop("user", None),
             look_again=options.pop("look_again", None),
         )
         asked = check_limits.asked(options.pop("level", "standard"), options.pop("checks", {}))
@@ -248,6 +250,14 @@ def test_what_killed_runs_have_left_is_removed(node: Node) -> None:
     assert not left.exists()
 
 
+def test_sockets_of_workers_have_short_paths(tmp_path: Path) -> None:
+    with short_folder("/opt/condafleet/validation/.speed/job-12345678", None) as folder:
+        assert folder == "/opt/condafleet/validation/.speed/job-12345678"
+    with short_folder("/opt/" + 80 * "x", None) as folder:
+        assert len(folder) < 60 and Path(folder).is_dir()
+    assert not Path(folder).exists()
+
+
 def test_a_gpus_own_cpus(tmp_path: Path) -> None:
     device = tmp_path / "bus/pci/devices/0000:1b:00.0"
     device.mkdir(parents=True)
@@ -256,3 +266,31 @@ def test_a_gpus_own_cpus(tmp_path: Path) -> None:
         (device / "local_cpulist").write_text(text + "\n")
         assert near_cpus("00000000:1B:00.0", str(tmp_path)) == expected
     assert near_cpus("00000000:2B:00.0", str(tmp_path)) is None and near_cpus(None, str(tmp_path)) is None
+
+
+ACCOUNT = """
+import json, os, sys
+job = json.load(open(sys.argv[1]))
+one = job["work"][0]
+# As whoever wants to have a file of root's written to would.
+os.symlink(os.environ["HEARD"], "job.json")
+figure = {"value": 1.0, "evidence": ["%d" % os.geteuid()], "check": one["check"], "subject": "node", "seconds": 0.1}
+figures = [figure, *({**figure, "check": other["check"]} for other in job["work"][1:])]
+open(job["outcome"], "w").write(json.dumps({"figures": figures, "refused": None}))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a measurement as another account")
+def test_it_runs_as_another_account_which_can_have_nothing_written_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not below pytest's folder, which only its owner may enter.
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        Path(place).chmod(0o755)
+        node = Node(Path(place))
+        python = node.folder / "generation" / "bin" / "python"
+        python.write_text('#!/bin/sh\nexec /usr/bin/python3 "$@"\n')
+        if not Path("/usr/bin/python3").exists():
+            pytest.skip("no python that others may run")
+        node.heard.write_text("mine")
+        found = node.findings(scripts={"speed_torch.py": ACCOUNT}, user="nobody")
+        assert found["speed.memory", "node"]["evidence"] not in (["0"], []), found["speed.memory", "node"]
+        assert found["speed.memory", "node"]["verdict"] == "PASS" and node.heard.read_text() == "mine"
