@@ -173,7 +173,9 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
     declared = {**environment_variables(prefix), **(options.get("variables") or {}), **backend_of(task.framework)}
     if task.kind == SMOKE:
         progress(task.kind, message=task.framework)
-        return smoke(prefix, task.framework, declared, work, options["timeout"])
+        if owner is not None:
+            os.chown(work, owner.pw_uid, owner.pw_gid)
+        return smoke(prefix, task.framework, declared, work, options["timeout"], options.get("nice") or 0, owner)
     gpu = validation_gpu.observe()
     for name, text in scripts_for(task.kind, task.framework, options["scripts"]).items():
         files.write_atomic(os.path.join(work, name), text)

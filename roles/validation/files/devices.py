@@ -37,11 +37,15 @@ def tensorflow(job):
     return {"kind": "cuda", "name": details.get("device_name")}, versions
 
 
-def jax(job):
-    # XLA reads this when its CPU client starts: a thread pool of its own would not keep to the job's threads.
+def xla_threads(threads):
+    """Have XLA's CPU client, which reads this when it starts, keep to one thread: its pool would know no limit."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if job.threads == 1 and "xla_cpu_multi_thread_eigen" not in flags:
+    if threads == 1 and "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = (flags + " --xla_cpu_multi_thread_eigen=false").strip()
+
+
+def jax(job):
+    xla_threads(job.threads)
     import jax as framework
 
     plugins = [major for major in (11, 12, 13) if util.find_spec("jax_cuda%d_plugin" % major)]

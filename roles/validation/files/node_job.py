@@ -30,6 +30,10 @@ class CannotTellError(Exception):
 class RefusedError(Exception):
     """The job does not start, for a reason that says nothing about the environment: verdict SKIP."""
 
+    def __init__(self, reason, next_step=None):
+        super().__init__(reason)
+        self.next_step = next_step
+
 
 class UnfitError(Exception):
     """The environment cannot do what it was made for: verdict FAIL. `figures` are what was measured before."""
@@ -102,7 +106,7 @@ def run(body, make=Job):
             )
         outcome = dict(body(job), kind="done")
     except RefusedError as error:
-        outcome = {"kind": "refused", "reason": str(error)}
+        outcome = {"kind": "refused", "reason": str(error), "next_step": error.next_step}
     except UnfitError as error:
         outcome = dict(error.figures, kind="unfit", reason=str(error), epochs=job.done)
     except CannotTellError as error:

@@ -14,7 +14,7 @@ def scores_of(weights, images):
     """The network without dropout."""
     import jax
 
-    hidden = jax.nn.relu(images.reshape(len(images), -1) @ weights["dense1_kernel"] + weights["dense1_bias"])
+    hidden = jax.nn.relu(images.reshape(-1, 784) @ weights["dense1_kernel"] + weights["dense1_bias"])
     return hidden @ weights["dense2_kernel"] + weights["dense2_bias"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked, check_declared
 from ansible_collections.condafleet.core.plugins.module_utils.findings import sentence
 from ansible_collections.condafleet.core.plugins.module_utils.training_findings import findings_of
 
@@ -21,7 +21,7 @@ RESULT = {
 
 def found(checks: Any = None, level: str = "full", **changes: Any) -> dict[str, dict[str, Any]]:
     result = {**RESULT, **changes}
-    return {one["check"]: one for one in findings_of(result, asked(level, checks or {}))}
+    return {one["check"]: one for one in findings_of(result, asked(level, check_declared(checks or {})))}
 
 
 def test_a_training_gives_its_verdict_and_its_speed() -> None:

@@ -89,7 +89,7 @@ def test_kinds_have_digests_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("kind", ["train"])
+@pytest.mark.parametrize("kind", ["train", "transformer", "serve"])
 def test_every_framework_has_its_scripts_and_no_others(kind: str, framework: str) -> None:
     scripts = scripts_for(kind, framework, read_scripts())
     assert {script_of(kind, framework), "node_job.py"} <= set(scripts)
