@@ -83,12 +83,13 @@ def validate(
     rerun_previous: bool | None = None,
     **options: Unpack[RunOptions],
 ) -> FleetResult:
-    """Look at every node, and train in every environment; findings are in each host's `checks`.
+    """Look at every node, and train in every environment: may it take jobs?
 
-    `level` is smoke (seconds), standard (minutes) or full (all GPUs together, and node to node). `rerun` validates also
-    where a stored verdict still holds. `rerun_previous` trains, where a node fails, in its former generation too, to
-    tell software from hardware. What is not given is the inventory's to say (`validation_level`, …). Figures of the
-    training itself are in each host's `validation`. A bad verdict is a failed host of the result.
+    What was found is in each host's `checks`, figures of the training itself in its `validation`; a bad verdict is a
+    failed host of the result. `level` is smoke (seconds), standard (minutes) or full (all GPUs together, and node to
+    node). `rerun` validates also where a stored verdict still holds. `rerun_previous` trains, where a node fails, in
+    its former generation too, to tell software from hardware. What is not given is the inventory's to say
+    (`validation_level`, …).
     """
     if level is not None and level not in LEVELS:
         raise InputError(

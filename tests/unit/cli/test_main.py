@@ -55,6 +55,8 @@ def test_every_verb_has_help() -> None:
         "lock",
         "uninstall",
         "report",
+        "compare",
+        "schema",
         "depot",
     ):
         assert f"\n  {verb} " in said

@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 from junitparser import JUnitXml
+from tests.contract.variables_page import options_of
 from tests.unit.checks.records import fleet, log_unreadable, remap_pending, report, sound
-from tests.unit.cli.test_main import condafleet
+from tests.unit.cli.test_main import HOME, condafleet
 
 from condafleet import api
 from condafleet.cli.exit_codes import exit_code
@@ -44,6 +45,9 @@ def test_keywords_become_the_role_s_variables(monkeypatch: pytest.MonkeyPatch) -
     assert asked(monkeypatch, level="full", rerun=True, rerun_previous=True, extra_vars={"a": 1}) == {
         "a": 1, "validation_level": "full", "validation_rerun": True, "validation_rerun_previous": True,
     }  # fmt: skip
+    assert {"validation_level", "validation_rerun", "validation_rerun_previous"} <= set(
+        options_of(HOME / "roles" / "validation")
+    )
     with pytest.raises(InputError, match=r"level: .deep. is not accepted\. Accepted: smoke, standard, full"):
         api.validate(inventory=["node1"], level="deep")
 
