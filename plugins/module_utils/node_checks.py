@@ -14,13 +14,13 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     checks_gpu,
     checks_host,
     dcgm,
-    disk_speed,
     findings,
     gpu_sight,
     host_probe,
     kernel_log,
     node_identity,
     nvml_tool,
+    speed_disk,
     speed_run,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
@@ -228,7 +228,7 @@ def _disk(request: Request, asked: Mapping[str, Asked], progress: Progress) -> L
     if request.rehearse:
         return [_loads(one)]
     progress("disk", message="reading below %s" % request.root)
-    return [disk_speed.disk_finding(request.root, one)]
+    return [speed_disk.disk_finding(request.root, one)]
 
 
 def _loads(one: Asked) -> Finding:

@@ -39,65 +39,96 @@ class UnusableError(Exception):
     """This file system can't be measured; the text says why."""
 
 
-def disk_finding(root: str, one: Asked) -> Dict[str, Any]:
-    """The finding of speed.disk. At most MOST_BYTES are written below `root`, and nothing of them stays."""
+class WrongError(UnusableError):
+    """What was read is not what was written."""
+
+
+class NeedlessError(UnusableError):
+    """There is nothing to be measured; `step` is what could change that."""
+
+    def __init__(self, text: str, step: str) -> None:
+        super().__init__(text)
+        self.step = step
+
+
+def disk_finding(root: str, one: Asked, most: int = MOST_BYTES) -> Dict[str, Any]:
+    """The finding of speed.disk. At most `most` bytes are written below `root`, and nothing of them stays."""
     started = time.monotonic()
-    os.makedirs(root, exist_ok=True)
-    kind = file_system(root)
-    if kind in IN_MEMORY:
-        why = "%s lies in memory (%s)" % (root, kind)
-        return findings.skipped(one.check, NODE, why, "nothing, if so meant")
     try:
-        told = in_child(lambda: measure(root), one.timeout, "the file system of %s" % root)
+        told = in_child(lambda: told_by(root, most), one.timeout, "the file system of %s" % root)
     except HungError as error:
         step = "look at the disk (dmesg, smartctl), or the network file system's server"
         return findings.failed(one.check, NODE, None, error.message, step, one.limit)
     except NoAnswerError as error:
-        step = "look at the disk, or the network file system's server, and measure again"
-        return findings.unknown(one.check, NODE, error.message, step, seconds=time.monotonic() - started)
-    if told.get("unusable"):
-        return findings.unknown(one.check, NODE, str(told["unusable"]), "see to that, and measure again")
+        return findings.unknown(one.check, NODE, error.message, "look at %s on the node, and measure again" % root)
+    seconds = time.monotonic() - started
+    if "needless" in told:
+        return findings.skipped(one.check, NODE, str(told["needless"]), str(told["step"]), seconds=seconds)
+    if "wrong" in told:
+        step = "take the disk out of use: it gives back other data than it was given"
+        return findings.failed(one.check, NODE, None, str(told["wrong"]), step, one.limit, seconds=seconds)
+    if "unusable" in told:
+        step = "look at %s on the node, and measure again" % root
+        return findings.unknown(one.check, NODE, str(told["unusable"]), step, seconds=seconds)
     speeds: List[float] = told["speeds"]
     evidence = [
         "%s, %d MiB, %d readers, blocks of %d MiB, %s"
-        % (kind or "file system unknown", told["bytes"] >> 20, READERS, BLOCK >> 20, told["how"]),
+        % (told["kind"] or "file system unknown", told["bytes"] >> 20, READERS, BLOCK >> 20, told["how"]),
         "median of %d passes, %.4g to %.4g MB/s; written at %.4g MB/s"
         % (len(speeds), min(speeds), max(speeds), told["written"]),
     ]
-    seconds = time.monotonic() - started
     value = round(statistics.median(speeds), 3)
     return findings.judged(one.check, NODE, value, one.limit, STEP, evidence=evidence, seconds=seconds)
 
 
-def measure(root: str) -> Dict[str, Any]:
-    """{speeds: [MB/s], written: MB/s, bytes, how}, or {unusable: why}. Runs in a child of its own."""
+def told_by(root: str, most: int) -> Dict[str, Any]:
+    """What `measure` returns, or {needless: why, step}, {wrong: why} or {unusable: why}. In a child: even looking may hang."""
     try:
-        handle, path = tempfile.mkstemp(prefix=".condafleet-speed-", dir=root)
-        try:
-            direct = direct_handle(path)
-        finally:
-            os.unlink(path)
-        size, written = write(handle, size_for(files.free_bytes(root)))
-        how = "O_DIRECT" if direct is not None else "page cache emptied before each pass (posix_fadvise)"
-        speeds: List[float] = []
-        started = time.monotonic()
-        while len(speeds) < PASSES and (not speeds or time.monotonic() - started < READ_SECONDS):
-            leave_out(handle)
-            if direct is None:
-                expect_uncached(handle, size)
-            speeds.append(read(handle if direct is None else direct, size))
-        return {"speeds": speeds, "written": written, "bytes": size, "how": how}
+        return measure(root, most)
+    except NeedlessError as error:
+        return {"needless": str(error), "step": error.step}
+    except WrongError as error:
+        return {"wrong": str(error)}
     except UnusableError as error:
         return {"unusable": str(error)}
     except OSError as error:
         return {"unusable": "%s: %s" % (root, error.strerror or error)}
 
 
-def size_for(free: int) -> int:
-    """Bytes to write, of so many that are free; whole blocks. UnusableError where it would be too few to measure."""
-    size = min(MOST_BYTES, int(free * FREE_SHARE)) // BLOCK * BLOCK
-    if size < LEAST_BYTES:
-        raise UnusableError("%d MiB are free, too few to measure with" % (free >> 20))
+def measure(root: str, most: int) -> Dict[str, Any]:
+    """{speeds: [MB/s], written: MB/s, bytes, how, kind}."""
+    os.makedirs(root, exist_ok=True)
+    kind = file_system(root)
+    if kind in IN_MEMORY:
+        raise NeedlessError("%s lies in memory (%s)" % (root, kind), "nothing, if so meant")
+    size = size_for(root, files.free_bytes(root), most)
+    handle, path = tempfile.mkstemp(prefix=".condafleet-speed-", dir=root)
+    try:
+        direct = direct_handle(path)
+    finally:
+        os.unlink(path)
+    size, written = write(handle, size)
+    if direct is not None and not readable(direct):
+        direct = None
+    how = "O_DIRECT" if direct is not None else "page cache emptied before each pass (posix_fadvise)"
+    speeds: List[float] = []
+    started = time.monotonic()
+    while len(speeds) < PASSES and (not speeds or time.monotonic() - started < READ_SECONDS):
+        leave_out(handle)
+        if direct is None:
+            expect_uncached(handle, size)
+        speeds.append(read(handle if direct is None else direct, size))
+    return {"speeds": speeds, "written": written, "bytes": size, "how": how, "kind": kind}
+
+
+def size_for(root: str, free: int, most: int) -> int:
+    """Bytes to write, of so many that are free; whole blocks."""
+    size = min(most, int(free * FREE_SHARE)) // BLOCK * BLOCK
+    if size < min(most, LEAST_BYTES) or not size:
+        why = "%d MiB are free below %s, and no more than %d %% of that are written" % (
+            free >> 20, root, FREE_SHARE * 100,
+        )  # fmt: skip
+        raise NeedlessError(why, "make room there")
     return size
 
 
@@ -109,12 +140,21 @@ def direct_handle(path: str) -> Optional[int]:
         return None
 
 
+def readable(direct: int) -> bool:
+    """Whether it can also be read so: some file systems only let it be opened."""
+    with mmap.mmap(-1, BLOCK) as buffer:
+        try:
+            return os.preadv(direct, [buffer], 0) == BLOCK
+        except OSError:
+            return False
+
+
 def write(handle: int, most: int) -> Tuple[int, float]:
     """(bytes that are on the disk now, MB/s). Ends early where the disk is slow."""
     content = os.urandom(BLOCK)
     started = time.monotonic()
     size = 0
-    while size < most and (size < LEAST_BYTES or time.monotonic() - started < WRITE_SECONDS):
+    while size < most and (size < min(most, LEAST_BYTES) or time.monotonic() - started < WRITE_SECONDS):
         # A number at its start: no two blocks are alike.
         done = os.pwrite(handle, size.to_bytes(8, "little") + content[8:], size)
         if done != BLOCK:
@@ -147,7 +187,7 @@ def expect_uncached(handle: int, size: int) -> None:
 
 def read(handle: int, size: int) -> float:
     """MB/s of all readers together, each with every fourth block. What is read is looked at."""
-    wrong: List[str] = []
+    wrong: List[UnusableError] = []
 
     def one(first: int) -> None:
         # Aligned, as O_DIRECT wants it.
@@ -156,9 +196,9 @@ def read(handle: int, size: int) -> float:
                 for offset in range(first * BLOCK, size, READERS * BLOCK):
                     done = os.preadv(handle, [buffer], offset)
                     if done != BLOCK or buffer[:8] != offset.to_bytes(8, "little"):
-                        wrong.append("what was read at %d is not what was written" % offset)
+                        wrong.append(WrongError("what was read at %d is not what was written" % offset))
             except OSError as error:
-                wrong.append("reading failed: %s" % error.strerror)
+                wrong.append(UnusableError("reading failed: %s" % error.strerror))
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(READERS)]
     started = time.monotonic()
@@ -167,7 +207,7 @@ def read(handle: int, size: int) -> float:
     for thread in threads:
         thread.join()
     if wrong:
-        raise UnusableError(wrong[0])
+        raise wrong[0]
     return size / max(1e-9, time.monotonic() - started) / 1e6
 
 

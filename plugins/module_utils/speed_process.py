@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 from ansible_collections.condafleet.core.plugins.module_utils import cgroup, files, host_probe
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
+from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts import environment_variables
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.validation_run import environment_variables
 
 # Of the memory that is free on the host, what a measurement may count on.
 HOST_SHARE = 0.5

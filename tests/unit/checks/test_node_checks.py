@@ -14,7 +14,6 @@ import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import (
     cgroup,
-    disk_speed,
     findings,
     gpu_sight,
     host_probe,
@@ -310,28 +309,6 @@ def test_check_mode_puts_no_load_on_the_node(tmp_path: Path) -> None:
     assert speed and {one["verdict"] for one in speed.values()} == {"SKIP"}
     assert {one["reason"] for one in speed.values()} == {"check mode puts no load on the node"}
     assert not (tmp_path / "root").exists()
-
-
-def test_the_disk_is_read(tmp_path: Path) -> None:
-    one = disk_speed.disk_finding(str(tmp_path), asked("standard", {})["speed.disk"], 8 << 20)
-    assert one["verdict"] in ("PASS", "SKIP") and one["evidence"]
-    assert one["verdict"] == "SKIP" or one["value"] > 1
-    assert list(tmp_path.iterdir()) == []
-    if one["verdict"] == "PASS":
-        slow = asked("standard", check_declared({"speed.disk": {"least": 1e9}}))["speed.disk"]
-        assert disk_speed.disk_finding(str(tmp_path), slow, 8 << 20)["verdict"] == "FAIL"
-
-
-def test_a_disk_without_room_is_not_filled(tmp_path: Path) -> None:
-    one = disk_speed.disk_finding(str(tmp_path), asked("standard", {})["speed.disk"], 1 << 60)
-    assert one["verdict"] == "SKIP" and "MiB are free" in one["reason"]
-
-
-def test_a_disk_that_takes_too_long_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_speed, "measure", lambda *_args: time.sleep(60))
-    limited = asked("standard", check_declared({"speed.disk": {"timeout": 0.5}}))["speed.disk"]
-    one = disk_speed.disk_finding(str(tmp_path), limited, 8 << 20)
-    assert one["verdict"] == "FAIL" and "the disk did not answer within 0.5 seconds" in one["reason"]
 
 
 # How long it may take
