@@ -60,6 +60,7 @@ bench: $(VENV)/.ready-test depot ## benchmarks against the patterns of others, a
 docs: $(VENV)/.ready-test ## the pages made from code: variables, from the argument specs, and checks, from their catalog
 	@$(BIN)/python -m tests.contract.variables_page
 	@$(BIN)/python -m tests.contract.checks_page
+	@$(BIN)/python -m tests.contract.schema_names
 
 clean: ## remove build/ (the cache folder stays)
 	rm -rf $(BUILD)

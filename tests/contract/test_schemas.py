@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from tests.contract.schema_names import written
 
 from ansible_collections.condafleet.core.plugins.module_utils import check_catalog, findings
 from ansible_collections.condafleet.core.plugins.module_utils.results import SCHEMA_VERSION, STATUSES
@@ -46,6 +47,11 @@ def test_names_levels_scopes_and_verdicts_are_the_code_s() -> None:
     host = schemas.schema("report")["$defs"]["host"]
     assert set(host["properties"]["status"]["enum"]) == set(STATUSES)
     assert properties("report")["schema_version"]["const"] == SCHEMA_VERSION == schemas.VERSION
+
+
+@pytest.mark.parametrize("name", schemas.NAMES)
+def test_every_list_of_checks_is_the_catalog_s(name: str) -> None:
+    assert (FOLDER / schemas.file_name(name)).read_text() == written(name), "Next: make docs"
 
 
 def test_what_readers_rely_on_is_promised() -> None:
