@@ -82,7 +82,7 @@ def disk_finding(root: str, one: Asked, most: int = MOST_BYTES) -> Dict[str, Any
 
 
 def told_by(root: str, most: int) -> Dict[str, Any]:
-    """What `measure` returns, or {needless: why, step}, {wrong: why} or {unusable: why}. In a child: even looking may hang."""
+    """As `measure`, or {needless: why, step}, {wrong: why} or {unusable: why}. In a child: even looking may hang."""
     try:
         return measure(root, most)
     except NeedlessError as error:
