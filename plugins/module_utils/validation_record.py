@@ -52,12 +52,17 @@ def record_of(
     }
 
 
-def stands_otherwise(before: Any, after: Mapping[str, Any]) -> bool:
+def stands_otherwise(before: Any, after: Mapping[str, Any], rehearsed: bool = False) -> bool:
     """Whether the node is another by this record: other verdicts, another level, other limits, other parts.
 
-    Figures and times differ at each look, which changes nothing on the node.
+    Figures and times differ at each look, which changes nothing on the node. A rehearsal skips what a run looks at: so
+    only what it did look at can differ.
     """
-    return _standing(before) != _standing(after)
+    former, latter = _standing(before), _standing(after)
+    if not rehearsed or former is None or latter is None:
+        return former != latter
+    seen = {one for one in latter[-1] if one[-1] != findings.SKIP}
+    return former[:3] != latter[:3] or former[4] != latter[4] or not seen <= set(former[-1])
 
 
 def store(root: str, record: Mapping[str, Any], keep: int, textfile_dir: Optional[str], write: bool = True) -> Stored:
@@ -70,7 +75,7 @@ def store(root: str, record: Mapping[str, Any], keep: int, textfile_dir: Optiona
     kept = os.path.join(history_folder(root), "%s%s" % (record["run"], SUFFIX))
     written = [node, kept]
     # A damaged one is as good as none: it is replaced.
-    changed = stands_otherwise(files.read_json(node), record)
+    changed = stands_otherwise(files.read_json(node), record, rehearsed=not write)
     warnings: List[str] = []
     if write:
         os.makedirs(history_folder(root), mode=0o755, exist_ok=True)

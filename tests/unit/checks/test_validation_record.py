@@ -49,6 +49,23 @@ def test_a_run_is_read_back_and_compared_with_the_next(tmp_path: Path) -> None:
     assert [one["percent"] for one in moved["figures"]] == [-50.0]
 
 
+def test_a_rehearsal_that_skips_what_a_run_looks_at_is_no_change(tmp_path: Path) -> None:
+    def rehearse(one: dict[str, Any]) -> bool:
+        return validation_record.store(str(tmp_path), one, 20, None, write=False).changed
+
+    def skipping(check: str, one: dict[str, Any]) -> dict[str, Any]:
+        skipped = findings.skipped(BY_NAME[check], "node", "check mode puts no load on the node", "run it")
+        rest = [entry for entry in one["findings"] if entry["check"] != check]
+        return {**one, "findings": [skipped, *rest], "verdict": "SKIP"}
+
+    assert rehearse(record(1))
+    validation_record.store(str(tmp_path), record(1), 20, None)
+    assert not rehearse(skipping("speed.disk", record(2)))
+    assert rehearse(skipping("speed.disk", record(2, ok=False)))
+    assert rehearse(skipping("speed.disk", record(2, level="full")))
+    assert rehearse(skipping("speed.disk", record(2, identity={"driver": "580.95"})))
+
+
 def test_figures_and_times_are_no_change_and_verdicts_are(tmp_path: Path) -> None:
     def store(one: dict[str, Any]) -> bool:
         return validation_record.store(str(tmp_path), one, 20, None).changed
