@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
                 merged(known.node.findings, judged.get("findings") or []),
                 known.identity,
                 known.started,
-                known.ended or now(),
+                now(),
             )
         result.update(self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars))
         if not result.get("failed"):

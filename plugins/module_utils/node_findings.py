@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
@@ -27,7 +28,6 @@ class Known(NamedTuple):
     identity: Dict[str, Any]
     declared: Dict[str, Any]
     started: Optional[str]
-    ended: Optional[str]
     lost: Optional[str]
 
 
@@ -46,7 +46,7 @@ def known_of(variables: Mapping[str, Any]) -> Known:
     trained = {one.subject: one for one in map(_training, results) if one}
     group = str(declared.get("group") or "fleet")
     node = Node(found, identity, trained, group, CURVE in wanted)
-    return Known(node, identity, declared, looked.get("began"), looked.get("ended"), _lost(variables))
+    return Known(node, identity, declared, looked.get("began"), _lost(variables))
 
 
 def with_former(found: Sequence[Finding], variables: Mapping[str, Any]) -> List[Finding]:
@@ -96,11 +96,18 @@ def complaint(verdict: str, sentences: Sequence[str]) -> Optional[str]:
     return " ".join([*sentences[:SENTENCES], *more])
 
 
-def _asked(declared: Mapping[str, Any], identity: Mapping[str, Any]) -> Dict[str, Asked]:
+def _asked(declared: Mapping[str, Any], identity: Mapping[str, Any]) -> Mapping[str, Asked]:
     if not declared.get("level"):
         return {}
     models = {str(gpu.get("name")) for gpu in identity.get("gpus") or []}
-    return asked(str(declared["level"]), declared.get("checks") or {}, models.pop() if len(models) == 1 else None)
+    model = models.pop() if len(models) == 1 else None
+    return _asked_once(str(declared["level"]), json.dumps(declared.get("checks") or {}), model)
+
+
+@functools.lru_cache(maxsize=64)
+def _asked_once(level: str, checks: str, model: Optional[str]) -> Mapping[str, Asked]:
+    """What nodes with the same declaration share: finding the limits of one takes 20 ms, for hundreds of them."""
+    return asked(level, json.loads(checks), model)
 
 
 def _results(variables: Mapping[str, Any], name: str) -> List[Dict[str, Any]]:

@@ -55,7 +55,7 @@ def render(record: Mapping[str, Any]) -> str:
         ),
         _metric(
             "condafleet_validation_duration_seconds",
-            "How long the node's own checks took in the last validation.",
+            "How long the last validation took, from the first look at this node.",
             [([], ended - started)] if ended is not None and started is not None and ended >= started else [],
         ),
     ]

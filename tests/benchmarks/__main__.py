@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import activation, converged, drift, figures, fleet, measure, shell_start, solve, status, wheels
+from . import activation, converged, drift, figures, fleet, measure, shell_start, solve, status, verdicts, wheels
 
 
 def find_depot(named: Path | None) -> Path:
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         "what",
         nargs="?",
         default="converged",
-        choices=["converged", "activation", "shells", "drift", "status", "solve", "wheels"],
+        choices=["converged", "activation", "shells", "drift", "status", "solve", "verdicts", "wheels"],
         help="what to measure",
     )
     parser.add_argument("--installation", type=Path, metavar="PREFIX", help="shells: a conda that is there already")
@@ -76,6 +76,11 @@ def main(argv: list[str]) -> int:
         write(result, "drift")
         print(drift.table(result))
         return 0 if all(part["holds"] for part in result["parts"].values()) else 1
+    if options.what == "verdicts":
+        result = verdicts.run(options.rounds, say)
+        write(result, "verdicts")
+        print(verdicts.table(result))
+        return 0 if result["holds"] else 1
     if options.what == "status":
         result = status.run(options.rounds, say)
         write(result, "status")
