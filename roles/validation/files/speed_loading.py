@@ -15,6 +15,8 @@ MOST_WORKERS = 8
 PREFETCH = 2
 # Batches that count, after those in which the workers start.
 BATCHES, LEAST_BATCHES = 240, 20
+# As many as come in this time do, where they are slow.
+ENOUGH_SECONDS = 6.0
 SHM = "/dev/shm"  # noqa: S108 - where workers put what they hand over
 BATCH_BYTES = BATCH * 3 * SIDE * SIDE * 4
 # Rounds in which the speed is taken, for a median.
@@ -52,7 +54,7 @@ def loading(meter, limit):
         Images(torch, meter.job["seed"]),
         batch_size=BATCH, num_workers=workers, prefetch_factor=PREFETCH, timeout=max(5, int(limit * SHARE)),
     )  # fmt: skip
-    deadline = time.monotonic() + limit * SHARE
+    deadline = time.monotonic() + min(ENOUGH_SECONDS, limit * SHARE)
     started = time.perf_counter()
     batches = iter(loader)
     ends = []
