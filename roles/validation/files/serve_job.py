@@ -75,7 +75,9 @@ def serve(load, artefact, threads, ready):
 
 
 def _end_with_the_job():
-    sys.stdin.buffer.read()
+    # Not by sys.stdin, whose lock a waiting thread would hold when the server ends by itself.
+    while os.read(0, 4096):
+        pass
     os._exit(0)
 
 

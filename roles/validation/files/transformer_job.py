@@ -29,7 +29,7 @@ from node_job import CannotTellError, UnfitError, cpu_name, numpy, peak_memory
 VOCABULARY, PERIOD, LENGTH = 16, 6, 24
 WIDTH, HEADS, LAYERS, HIDDEN = 32, 4, 2, 64
 BATCH, RATE = 32, 0.003
-LEARN_STEPS, TUNE_STEPS, PORTION = 400, 60, 20
+LEARN_STEPS, TUNE_STEPS, PORTION = 240, 60, 20
 # Before the first repetition nothing can be told: the loss is taken from the first token that follows from others.
 FIRST = PERIOD - 1
 # A network that guesses has a loss of ln 16 = 2.77.
