@@ -30,7 +30,7 @@ options:
   checks:
     description:
       - Which checks are off or have other limits.
-      - C({CHECK or PATTERN: false or {enabled, least, most, equal, timeout}}).
+      - "C({CHECK or PATTERN: false or {enabled, least, most, equal, timeout}}); a name goes before any pattern."
     type: dict
     default: {}
   prefix:
