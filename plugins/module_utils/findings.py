@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
 
+from ansible_collections.condafleet.core.plugins.module_utils import mappings
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import Check
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit
 
@@ -54,8 +55,8 @@ def judged(
 
 def worst(verdicts: Iterable[str]) -> Optional[str]:
     """The worst of them, None for none. A word that is no verdict proves nothing, and counts as ERROR."""
-    ranked = [one if one in ORDER else ERROR for one in verdicts]
-    return max(ranked, key=ORDER.index, default=None)
+    found = list(verdicts)
+    return mappings.worst(found, ORDER, ERROR) if found else None
 
 
 def overall(verdicts: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
+from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL, PASS, SKIP
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_programs import FRAMEWORKS as PROGRAMS
 
 SCHEMA_VERSION = 1
@@ -26,7 +27,6 @@ SCHEDULE = {
 }
 READS_MNIST = (TRAIN, SERVE)
 _IMPORTS = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
-PASS, FAIL, ERROR, SKIP = "PASS", "FAIL", "ERROR", "SKIP"
 
 
 def kinds_of(asked: Mapping[str, Asked]) -> List[str]:

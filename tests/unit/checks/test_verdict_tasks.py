@@ -246,3 +246,38 @@ def test_only_unreachable_nodes_are_no_bad_verdict(fleet: Fleet) -> None:
     result = fleet.run()
     assert result.unreachable == ("gone",)
     assert exit_code(result, "validate") == UNREACHABLE
+
+
+FORMER = """\
+- name: Choose
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Choose each environment's former generation
+      condafleet.core.validation_former:
+        conda: "{{ conda }}"
+        jobs: "{{ jobs }}"
+      register: former
+    - name: Say it
+      ansible.builtin.debug:
+        msg: "{{ former.jobs | map(attribute='generation') | join(' ') }} / {{ former.missing | to_json }}"
+"""
+
+
+def test_former_generations_are_chosen_for_trainings_alone(tmp_path: Path) -> None:
+    jobs = [
+        {"environment": "a", "framework": "torch", "kind": "train"},
+        {"environment": "a", "framework": "torch", "kind": "smoke"},
+        {"environment": "b", "framework": "jax", "kind": "train"},
+    ]
+    conda = {
+        "environments": {name: {"generation": f"{name}-000000000000-2"} for name in "ab"},
+        "generations": [{"name": "a-000000000000-1", "finished": True, "broken": None}],
+        "history": {"a": [{"generation": "a-000000000000-1"}, {"generation": "a-000000000000-2"}]},
+    }
+    fleet = Fleet(tmp_path)
+    fleet.play.write_text(FORMER)
+    fleet.add("n1", conda=conda, jobs=jobs)
+    assert fleet.run().status == "ok"
+    assert "a-000000000000-1 / {" in fleet.said
+    assert "b has no former generation: b-000000000000-2 is its first" in fleet.said
