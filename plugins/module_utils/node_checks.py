@@ -209,12 +209,13 @@ def _dcgm(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], 
 def _speed(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], progress: Progress) -> List[Finding]:
     if request.rehearse:
         return [_loads(one) for one in asked.values()]
-    if sight.problem is not None:
+    if sight.probe is None and not sight.absent:
+        # Measured on the CPUs, a node that should have GPUs would pass.
         why = "the driver did not answer, and is not put under load"
         return [findings.unknown(one.check, NODE, why, SEE_OTHERS) for one in asked.values()]
 
     def again() -> List[Dict[str, Any]]:
-        now_seen = _sight(request, {}, progress)
+        now_seen = _sight(request, sight.probe or {}, progress)
         if now_seen.problem is not None:
             raise NoAnswerError(now_seen.problem)
         return now_seen.gpus

@@ -303,6 +303,15 @@ def test_what_is_complete_since_the_node_was_started_is_enough(monkeypatch: pyte
 # Speed
 
 
+def test_a_node_whose_gpus_have_no_driver_is_not_measured_on_its_cpus(tmp_path: Path) -> None:
+    sight = gpu_sight.look(None, lambda: None, 5, str(bus(tmp_path, ("0000:18:00.0", "0x030200", None))))
+    request = Request("standard", {}, "/none", "/none", SpeedRequest("/none", "/none", "", {}))
+    wanted = {name: one for name, one in node_limits.wanted("standard", {}).items() if name.startswith("speed.")}
+    found = node_checks._speed(request, sight, wanted, Progress(None))
+    assert {one["verdict"] for one in found} == {"ERROR"}
+    assert len(found) == len(wanted)
+
+
 def test_check_mode_puts_no_load_on_the_node(tmp_path: Path) -> None:
     found = look(tmp_path, checks={}, rehearse=True)
     speed = {subject: one for (check, subject), one in found.items() if check.startswith("speed.")}
