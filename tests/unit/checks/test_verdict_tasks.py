@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class Fleet:
             self.said += str(event.get("stdout") or "") + "\n"
 
         result = run_call(build_call(str(self.play), inventory, {"extra_vars": extra, **options}), hear)
-        self.said = " ".join(self.said.split())
+        self.said = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", self.said).split())
         return result
 
     def record(self, name: str) -> Any:
