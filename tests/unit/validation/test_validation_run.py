@@ -248,3 +248,11 @@ def test_the_backend_is_that_of_the_framework(options: Options) -> None:
     text = "import os, sys; sys.exit(os.environ['KERAS_BACKEND'])"
     options.update(framework="keras-jax", variables={"KERAS_BACKEND": "torch"}, scripts={"train_keras.py": text})
     assert carry_out(options)["reason"].endswith("jax")
+
+
+def test_a_kind_that_hangs_is_ended_and_says_whose_limit_it_was(options: Options) -> None:
+    hanging = {"transformer_torch.py": "import time; time.sleep(60)"}
+    result = carry_out({**options, "kind": "transformer", "scripts": hanging, "timeout": 1})
+    assert result["verdict"] == "ERROR"
+    assert "took longer than 1 seconds (validation_checks.train.transformer.timeout)" in result["reason"]
+    assert result["log"].endswith("/transformer.txt") and result["log"] in result["next_step"]
