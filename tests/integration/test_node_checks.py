@@ -1,0 +1,64 @@
+"""The module node_checks as Ansible runs it on this machine: in one call, as a job, in check mode, and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from installs import ROOT
+
+pytestmark = pytest.mark.integration
+
+QUICK = {"speed.*": False, "gpu.dcgm": False}
+# A job, but for the sake of the disk alone.
+DISK = {"host.*": False, "gpu.*": False, "speed.*": False, "speed.disk": {"enabled": True}}
+
+
+def look(tmp_path: Path, *options: str, **arguments: Any) -> dict[str, Any]:
+    given = {"prefix": str(tmp_path / "conda"), "root": str(tmp_path / "root"), **arguments}
+    ansible = Path(sys.executable).parent / "ansible"
+    done = subprocess.run(
+        [ansible, "localhost", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}",
+         "-m", "condafleet.core.node_checks", "-a", json.dumps(given), *options],
+        cwd=ROOT, env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
+    )  # fmt: skip
+    start = done.stdout.index("localhost | ")
+    answer: dict[str, Any] = json.JSONDecoder().raw_decode(done.stdout, done.stdout.index("{", start))[0]
+    return answer
+
+
+def test_one_call_tells_all_and_leaves_nothing(tmp_path: Path) -> None:
+    told = look(tmp_path, checks=QUICK)
+    assert told["changed"] is False
+    assert {one["check"].split(".")[0] for one in told["findings"]} == {"host", "gpu"}
+    assert told["identity"]["kernel"] and told["began"] <= told["ended"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_load_is_put_on_the_node_by_a_job_that_leaves_nothing_running(tmp_path: Path) -> None:
+    told = look(tmp_path, checks=DISK)
+    (one,) = told["findings"]
+    assert one["check"] == "speed.disk" and one["verdict"] in ("PASS", "SKIP")
+    assert sorted(path.name for path in (tmp_path / "root").rglob("*")) == ["jobs", "progress"]
+
+
+def test_check_mode_reads_and_puts_no_load_on_the_node(tmp_path: Path) -> None:
+    told = look(tmp_path, "--check", checks={"host.*": {"timeout": 30}})
+    found = {one["check"]: one for one in told["findings"]}
+    assert found["host.cpus"]["verdict"] == "PASS"
+    assert found["speed.disk"]["verdict"] == found["speed.memory"]["verdict"] == "SKIP"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_that_nobody_knows_is_refused_before_the_node_is_touched(tmp_path: Path) -> None:
+    told = look(tmp_path, checks={"gpu.cuont": False})
+    assert told["msg"].startswith(
+        "validation_checks: gpu.cuont is not accepted. Accepted: a check's name, or a pattern"
+    )
+    assert "gpu.count" in told["msg"]
