@@ -1,0 +1,50 @@
+"""A PyTorch that does one thing wrong. It lies in an environment beside a file .pth that imports it at every start.
+
+What it does wrong is the text of wrong_library.txt beside it: matmul, load or serve.
+"""
+
+import sys
+from importlib import abc, util
+from pathlib import Path
+
+
+def spoil(torch):
+    what = Path(__file__).with_suffix(".txt").read_text().strip()
+    if what == "matmul":
+        genuine = torch.Tensor.__matmul__
+        torch.Tensor.__matmul__ = lambda first, second: genuine(first, second) * 1.05
+    elif what == "load":
+        genuine_load = torch.load
+        torch.load = lambda *args, **options: {
+            name: value * 1.01 for name, value in genuine_load(*args, **options).items()
+        }
+    elif what == "serve":
+        genuine_export = torch.export.load
+
+        class Served:
+            def __init__(self, path):
+                self.model = genuine_export(path)
+
+            def module(self):
+                return torch.nn.Sequential(self.model.module(), torch.nn.Softmax(dim=1))
+
+        torch.export.load = Served
+
+
+class Finder(abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = util.find_spec(name)
+        genuine = spec.loader.exec_module
+
+        def load(module):
+            genuine(module)
+            spoil(module)
+
+        spec.loader.exec_module = load
+        return spec
+
+
+sys.meta_path.insert(0, Finder())
