@@ -54,7 +54,6 @@ def loading(meter, limit):
         Images(torch, meter.job["seed"]),
         batch_size=BATCH, num_workers=workers, prefetch_factor=PREFETCH, timeout=max(5, int(limit * SHARE)),
     )  # fmt: skip
-    deadline = time.monotonic() + min(ENOUGH_SECONDS, limit * SHARE)
     started = time.perf_counter()
     batches = iter(loader)
     ends = []
@@ -62,7 +61,7 @@ def loading(meter, limit):
         check(torch, next(batches), number)
         if number >= workers * PREFETCH - 1:
             ends.append(time.perf_counter())
-        if len(ends) > LEAST_BATCHES and time.monotonic() >= deadline:
+        if len(ends) > LEAST_BATCHES and ends[-1] - ends[0] > min(ENOUGH_SECONDS, limit * SHARE):
             break
     start = ends[0] - started
     # Ends the workers.
