@@ -46,7 +46,9 @@ class ActionModule(ActionBase):
         alive = set(variables.get("ansible_play_batch") or [])
         raw = {host: of_host(variables, host) for host in everyone}
         # The others of a play with `serial` have not come to it yet, or have been judged with their own batch.
-        known = {host: known_of(raw[host]) for host in everyone if host in alive or mapping(raw[host], LOOKED)}
+        known = {
+            host: known_of(raw[host], host in alive) for host in everyone if host in alive or mapping(raw[host], LOOKED)
+        }
         told = _told(raw.values())
         fleet = compare(
             {host: one.node for host, one in known.items()}, float(args["deviations"]), float(args["gap_percent"])

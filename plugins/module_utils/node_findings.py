@@ -31,8 +31,8 @@ class Known(NamedTuple):
     lost: Optional[str]
 
 
-def known_of(variables: Mapping[str, Any]) -> Known:
-    """All that the tasks before the verdicts registered of a host."""
+def known_of(variables: Mapping[str, Any], alive: bool = True) -> Known:
+    """All that the tasks before the verdicts registered of a host. `alive` says whether it still takes part."""
     declared = at(variables, CHECKED, "declared")
     looked = at(variables, LOOKED)
     identity = at(looked, "identity")
@@ -46,7 +46,7 @@ def known_of(variables: Mapping[str, Any]) -> Known:
     trained = {one.subject: one for one in map(_training, results) if one}
     group = str(declared.get("group") or "fleet")
     node = Node(found, identity, trained, group, CURVE in wanted)
-    return Known(node, identity, declared, looked.get("began"), _lost(variables))
+    return Known(node, identity, declared, looked.get("began"), _lost(variables, alive))
 
 
 def with_former(found: Sequence[Finding], variables: Mapping[str, Any]) -> List[Finding]:
@@ -126,9 +126,10 @@ def _training(result: Mapping[str, Any]) -> Optional[Training]:
     return Training(subject, json.dumps(same, sort_keys=True), [entry.get("loss") for entry in epochs])
 
 
-def _lost(variables: Mapping[str, Any]) -> Optional[str]:
+def _lost(variables: Mapping[str, Any], alive: bool) -> Optional[str]:
     for name in (LOOKED, TRAINED):
         told = at(variables, name)
         if told.get("failed") or told.get("unreachable"):
             return str(told.get("msg") or "its task failed")
-    return None
+    # Such as while the nodes of its group were tried together.
+    return None if alive else "it failed, or could not be reached any more; the output of the run says where"

@@ -74,6 +74,14 @@ def test_a_node_that_was_lost_is_no_pass(how: dict[str, Any]) -> None:
     assert told["complaint"] == "it dropped out before it was judged: no room"
 
 
+def test_a_node_that_went_without_a_word_is_no_pass() -> None:
+    left = variables(findings.passed(BY_NAME["speed.disk"], "node", 1000.0))
+    assert judged(node_findings.known_of(left), [], left)["verdict"] == "PASS"
+    told = judged(node_findings.known_of(left, alive=False), [], left)
+    assert told["verdict"] == "ERROR"
+    assert "could not be reached any more" in told["complaint"]
+
+
 def test_what_a_sick_driver_spoils_is_said_once() -> None:
     names = [check.name for check in HOST_CHECKS][:5]
     step = "reboot it"
