@@ -48,7 +48,7 @@ serve(pathlib.Path(sys.argv[1]), host=sys.argv[2], port=int(sys.argv[3]))
 """
 # Containers are no cluster nodes: nothing may keep their host's clock, /dev/shm is 64 MiB unless told, and speed would
 # cost half a minute on each, for figures of a machine that all share. A scenario's group_vars go before.
-NOT_OF_CONTAINERS = {"host.clock": False, "host.shm": False, "speed.*": False}
+NOT_OF_CONTAINERS = {"host.clock": False, "host.shm": False, "speed.*": False, "train.speed": False}
 READY = """
 tries=0
 until systemctl is-active --quiet ssh && [ -s /etc/ssh/ssh_host_ed25519_key.pub ]; do
