@@ -75,7 +75,8 @@ def look(driver: Optional[str], wheel: Callable[[], Optional[str]], limit: float
     problems = []
     for source, ask in tools.items():
         try:
-            return Sight(ask(), source, None, on_bus, devices)
+            # Why it was not NVML, too.
+            return Sight(ask(), "; ".join([source, *problems]), None, on_bus, devices)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other tool may still tell
             problems.append("%s: %s" % (source, str(error) or type(error).__name__))
     if not driver and all(any(words in said for words in NOT_LOADED) for said in problems):
