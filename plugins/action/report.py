@@ -18,6 +18,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.report_hosts impor
     fleet_figures,
     host_data,
     host_status,
+    lost_records,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.results import build_report, report_summary
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
@@ -76,5 +77,8 @@ class ActionModule(ActionBase):
             done = name in alive and not self._task.check_mode
             hosts[name] = {"status": status, "message": message, "data": host_data(left, done)}
         ended = now()
+        for name, record in lost_records(read).items():
+            if name in hosts:
+                hosts[name]["data"].setdefault("checks", record)
         figures = fleet_figures(read)
         return build_report(hosts, args["started"] or ended, ended, collection_version(), gate, figures)

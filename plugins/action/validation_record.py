@@ -8,10 +8,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import merged
-from ansible_collections.condafleet.core.plugins.module_utils.node_findings import known_of
-from ansible_collections.condafleet.core.plugins.module_utils.node_standing import checks_digest
-from ansible_collections.condafleet.core.plugins.module_utils.validation_record import record_of
+from ansible_collections.condafleet.core.plugins.module_utils.node_findings import known_of, record
 from ansible_collections.condafleet.core.plugins.plugin_utils.registered import of_host
 
 MODULE = "condafleet.core.validation_record"
@@ -30,16 +27,8 @@ class ActionModule(ActionBase):
         judged = args.pop("judged", None) or {}
         if "record" not in args:
             known = known_of(of_host(variables, str(variables["inventory_hostname"])))
-            run = str(args.pop("run", None) or now())
-            args["record"] = record_of(
-                run,
-                str(known.declared.get("level") or "standard"),
-                checks_digest(known.declared),
-                merged(known.node.findings, judged.get("findings") or []),
-                known.identity,
-                known.started,
-                now(),
-            )
+            ended = now()
+            args["record"] = record(known, judged, str(args.pop("run", None) or ended), ended)
         result.update(self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars))
         if not result.get("failed"):
             result.update(record=args["record"], complaint=judged.get("complaint"))

@@ -18,6 +18,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.node_findings impo
     complaint,
     complaints,
     known_of,
+    record,
     with_former,
 )
 from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
@@ -58,7 +59,14 @@ class ActionModule(ActionBase):
             for host, one in known.items()
             if host in alive or host not in told
         }
-        result.update(changed=False, run=now(), verdicts=verdicts, figures=fleet.figures, msg=said(verdicts))
+        run = now()
+        # Nobody can keep a record on a node that dropped out; what it had come to is reported all the same.
+        lost = {
+            host: {**record(known[host], one, run, run), "verdict": one["verdict"], "lost": True}
+            for host, one in verdicts.items()
+            if host not in alive and known[host].identity
+        }
+        result.update(changed=False, run=run, verdicts=verdicts, lost=lost, figures=fleet.figures, msg=said(verdicts))
         return result
 
 

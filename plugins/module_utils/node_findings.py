@@ -8,9 +8,12 @@ import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings, former_generation, training_findings
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, asked
-from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import CURVE, Node, Training
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import CURVE, Node, Training, merged
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
+from ansible_collections.condafleet.core.plugins.module_utils.node_standing import checks_digest
+from ansible_collections.condafleet.core.plugins.module_utils.validation_record import record_of
 
 Finding = Dict[str, Any]
 CHECKED, LOOKED, TRAINED = "__validation_checked", "__validation_node", "__validation_trained"
@@ -47,6 +50,13 @@ def known_of(variables: Mapping[str, Any], alive: bool = True) -> Known:
     group = str(declared.get("group") or "fleet")
     node = Node(found, identity, trained, group, CURVE in wanted)
     return Known(node, identity, declared, looked.get("began"), _lost(variables, alive))
+
+
+def record(known: Known, judged: Mapping[str, Any], run: str, ended: str) -> Dict[str, Any]:
+    """What is kept and reported of a host: all its findings, with what the fleet said of them."""
+    found = merged(known.node.findings, judged.get("findings") or [])
+    level, digest = str(known.declared.get("level") or LEVELS[0]), checks_digest(known.declared)
+    return record_of(run, level, digest, found, known.identity, known.started, ended)
 
 
 def with_former(found: Sequence[Finding], variables: Mapping[str, Any]) -> List[Finding]:

@@ -56,6 +56,12 @@ def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:
     return {**data, "checks": record} if record else data
 
 
+def lost_records(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """{HOST: record} of hosts that dropped out before they could keep theirs, as the others know it."""
+    told = {id(one): at(one, "lost") for one in (variables.get("__validation_judged") for variables in hosts)}
+    return {host: record for lost in told.values() for host, record in lost.items()}
+
+
 def fleet_figures(hosts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What the last comparison of the fleet found: each host knows it, since one told it for all."""
     judged = [at(variables, "__validation_judged") for variables in hosts]

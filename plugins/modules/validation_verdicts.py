@@ -87,6 +87,12 @@ verdicts:
     bad:
       description: The names of the checks that were not passed.
       type: list
+lost:
+  description:
+    - By host, the record of one that dropped out after it was looked at, as M(condafleet.core.validation_record)
+      returns it. No node keeps it.
+  type: dict
+  returned: always
 figures:
   description:
     - What the fleet has shown, a row for each check and kind of node, with C(check), C(kind), C(subject), C(unit),

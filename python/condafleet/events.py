@@ -83,6 +83,8 @@ class Fold:
                 self.locks = merge(_locks(result["locks"]), _solved(self.locks, result["locks"]))
             if _action(data) == VERDICTS and isinstance(result.get("figures"), list):
                 self.figures = result["figures"]
+                for lost, record in (result.get("lost") or {}).items():
+                    self.data[lost] = merge(self.data.get(lost, {}), {"checks": record})
             if _action(data) in (GATE, ROLLBACK) and isinstance(result.get("gate"), Mapping):
                 self.gate[str(result["gate"]["after"])] = dict(result["gate"])
                 self._take_rollback(result)

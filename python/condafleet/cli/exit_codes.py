@@ -46,7 +46,10 @@ def error_code(error: CondafleetError) -> int:
 
 def _not_valid(host: HostResult) -> bool:
     """Say whether this run gave a host a bad verdict; one that was stored before does not count."""
-    if (host.data.get("checks") or {}).get("verdict") in BAD:
+    checks = host.data.get("checks") or {}
+    if checks.get("lost"):
+        return False  # it dropped out for another reason, which is the one to say
+    if checks.get("verdict") in BAD:
         return True
     fresh = HostResult(host.name, host.status, data={"validation": host.data.get("validation", {})})
     return any(one["verdict"] in BAD for one in fresh.validation.values())

@@ -170,6 +170,11 @@ def test_nodes_that_were_lost_hide_nobodys_verdict(fleet: Fleet) -> None:
     # What the lost one had found still counts in the comparison.
     assert result.report()["fleet"]["checks"]["figures"][0]["count"] == 6
     assert exit_code(result, "validate") == NODE_FAILED
+    # It is no PASS, and what it had come to is in the report.
+    checks = result.report()["hosts"]["a-first"]["checks"]
+    assert (checks["verdict"], checks["counts"]["PASS"]) == ("ERROR", 1)
+    assert result.report()["hosts"]["b-second"]["checks"] is None
+    assert result.report()["fleet"]["checks"]["summary"]["ERROR"] == 1
     assert fleet.record("n1")["verdict"] == "PASS"
 
 

@@ -86,6 +86,18 @@ def test_the_actions_report_and_the_wrappers_are_the_same() -> None:
     assert there["fleet"]["checks"] == here["fleet"]["checks"]
 
 
+def test_a_node_that_dropped_out_is_in_both_reports() -> None:
+    lost = {"n2": {**record(SOUND), "verdict": "ERROR", "lost": True}}
+    judged = {"run": TIME, "figures": [], "lost": lost}
+    assert report_hosts.lost_records([{}, {"__validation_judged": judged}, {"__validation_judged": judged}]) == lost
+    fold = Fold()
+    event = {"host": "a", "task": "t", "resolved_action": "condafleet.core.validation_verdicts", "res": judged}
+    fold.event({"event": "runner_on_ok", "event_data": event})
+    there = fold.result({"processed": {"a": 1, "n2": 1}, "ok": {"a": 2}, "failures": {"n2": 1}}).report()
+    assert there["hosts"]["n2"]["checks"]["verdict"] == "ERROR"
+    assert "lost" not in there["hosts"]["n2"]["checks"]
+
+
 def test_the_last_batch_of_a_play_knows_the_most() -> None:
     first = {"__validation_judged": {"run": "2026-01-08T03:00:00Z", "figures": [1]}}
     last = {"__validation_judged": {"run": "2026-01-08T03:09:00Z", "figures": [1, 2]}}
