@@ -30,6 +30,8 @@ class ActionModule(ActionBase):
             ended = now()
             args["record"] = record(known, judged, str(args.pop("run", None) or ended), ended)
         result.update(self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars))
+        # It holds the record once more, which would double what a fleet's run has to carry.
+        result.pop("invocation", None)
         if not result.get("failed"):
             result.update(record=args["record"], complaint=judged.get("complaint"))
         return result
