@@ -223,6 +223,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.check_limits impor
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.node_checks import Request, check_node
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
 from ansible_collections.condafleet.core.plugins.module_utils.speed_run import SpeedRequest
 
 ARGUMENTS = {
@@ -278,6 +279,10 @@ def main():
             access=params["access"],
             rehearse=module.check_mode,
         )
+        if not module.check_mode:
+            # A node may be looked at before anything is installed: without the mark, what is kept of it there would be
+            # in the way of that.
+            mark_root(params["root"])
         answer = check_node(request, Progress(progress_file(params["root"], params["job"])))
     except FleetError as error:
         module.fail_json(msg=error.message)

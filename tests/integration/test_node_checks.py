@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from installs import ROOT
 
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import MARKER, refuse_root
+
 pytestmark = pytest.mark.integration
 
 QUICK = {"speed.*": False, "gpu.dcgm": False}
@@ -33,19 +35,28 @@ def look(tmp_path: Path, *options: str, **arguments: Any) -> dict[str, Any]:
     return answer
 
 
-def test_one_call_tells_all_and_leaves_nothing(tmp_path: Path) -> None:
+def test_one_call_tells_all_and_leaves_the_mark_of_root_alone(tmp_path: Path) -> None:
     told = look(tmp_path, checks=QUICK)
     assert told["changed"] is False
     assert {one["check"].split(".")[0] for one in told["findings"]} == {"host", "gpu"}
     assert told["identity"]["kernel"] and told["began"] <= told["ended"]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in (tmp_path / "root").rglob("*")] == [MARKER]
 
 
 def test_load_is_put_on_the_node_by_a_job_that_leaves_nothing_running(tmp_path: Path) -> None:
     told = look(tmp_path, checks=DISK)
     (one,) = told["findings"]
     assert one["check"] == "speed.disk" and one["verdict"] in ("PASS", "SKIP")
-    assert sorted(path.name for path in (tmp_path / "root").rglob("*")) == ["jobs", "progress"]
+    assert sorted(path.name for path in (tmp_path / "root").rglob("*")) == [MARKER, "jobs", "progress"]
+    # So that the node can be provisioned afterwards.
+    (tmp_path / "root" / "validation").mkdir()
+    assert refuse_root(str(tmp_path / "root")) is None
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "root" / "photos").mkdir(parents=True)
+    assert "It holds what condafleet did not put there (photos)" in look(tmp_path, checks=QUICK)["msg"]
+    assert [path.name for path in (tmp_path / "root").rglob("*")] == ["photos"]
 
 
 def test_check_mode_reads_and_puts_no_load_on_the_node(tmp_path: Path) -> None:
