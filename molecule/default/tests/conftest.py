@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "containers"))
 from fleet import Fleet  # noqa: E402
 
 MARKER = "/var/lib/condafleet-test-marker"
-HERE = {"debian12": ("pytorch", "tensorflow", "keras"), "debian13": ("pytorch",)}
+HERE = {"debian12": ("pytorch", "tensorflow", "keras", "jax"), "debian13": ("pytorch",)}
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 # What a running Debian (systemd-tmpfiles tends some folders) and Ansible write by themselves. Whatever else is new,

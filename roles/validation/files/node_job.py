@@ -88,7 +88,7 @@ class Job:
 
     def tell(self, step, done, total, unit, message):
         """Tell whoever follows the progress file, and the log."""
-        print(message, flush=True)
+        print(step, message, flush=True)
         if self.progress:
             told = {"step": step, "done": done, "total": total, "unit": unit}
             write_json(self.progress, dict(told, message=message, time=time.time()))

@@ -65,7 +65,7 @@ def teach(job, framework, network, what, seed, steps, shift):
     for start in range(0, steps, PORTION):
         part = slice(start, start + PORTION)
         losses += [float(loss) for loss in framework.train(network, inputs[part], targets[part])]
-        job.tell(what, len(losses), steps, "steps", "%s: step %d/%d loss %.4f" % (what, len(losses), steps, losses[-1]))
+        job.tell(what, len(losses), steps, "steps", "step %d/%d loss %.4f" % (len(losses), steps, losses[-1]))
     if not numpy.isfinite(losses).all():
         raise UnfitError("%s: a loss is no number (%s)" % (what, losses[-1]))
     return losses

@@ -15,7 +15,7 @@ from testinfra.host import Host
 PREFIX = "/opt/miniconda3"
 ROOT = "/opt/condafleet"
 LOCKS = Path(__file__).parents[4] / "build" / "molecule" / "locks"
-ENVIRONMENTS = ("pytorch", "tensorflow", "keras")
+ENVIRONMENTS = ("pytorch", "tensorflow", "keras", "jax")
 DECLARED = re.compile(
     rf"{PREFIX}|({PREFIX}\.d|{ROOT})(/.*)?|/opt"
     r"|/etc/profile\.d(/zz-condafleet\.sh)?|/etc/bash\.bashrc|/etc/zsh(/(zprofile|zshrc))?"

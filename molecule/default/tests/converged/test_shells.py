@@ -34,7 +34,9 @@ def test_an_unknown_environment_is_refused(alice: Shell, shell: str) -> None:
     assert "nosuch" in done.stderr
 
 
-@pytest.mark.parametrize(("name", "module"), [("pytorch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("pytorch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras"), ("jax", "jax")]
+)
 def test_the_framework_imports_in_a_login_shell(
     declared: tuple[str, ...], node: str, fleet: Any, alice: Shell, name: str, module: str
 ) -> None:

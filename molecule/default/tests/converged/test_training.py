@@ -19,7 +19,7 @@ PINNED = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 SHAPES = {"dense1_kernel": (784, 128), "dense1_bias": (128,), "dense2_kernel": (128, 10), "dense2_bias": (10,)}
-JOBS = (("pytorch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras"))
+JOBS = (("pytorch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras"), ("jax", "jax"))
 
 
 def read(name: str, header: int) -> npt.NDArray[np.uint8]:
