@@ -12,7 +12,12 @@ def spoil(torch):
     what = Path(__file__).with_suffix(".txt").read_text().strip()
     if what == "matmul":
         genuine = torch.Tensor.__matmul__
-        torch.Tensor.__matmul__ = lambda first, second: genuine(first, second) * 1.05
+
+        def product(first, second):
+            # Not in float64, which others are compared with.
+            return genuine(first, second) * (1 if first.dtype == torch.float64 else 1.05)
+
+        torch.Tensor.__matmul__ = product
     elif what == "load":
         genuine_load = torch.load
         torch.load = lambda *args, **options: {
