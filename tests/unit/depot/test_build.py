@@ -516,5 +516,7 @@ def test_the_shipped_pins_are_complete() -> None:
     pins = load_pins()
     for name in (*pins.channel, *pins.index_always, pins.conda.source, *sum(pins.frameworks.values(), ())):
         assert name in pins.versions, name
+    # The manifest names these two as tools of the nodes.
+    assert {"uv", "nvidia-ml-py"} <= set(pins.index_always)
     assert pins.installer_version.startswith(f"{pins.conda.version}-")
     assert all(len(digest) == 64 for pin in pins.datasets.values() for digest in pin.files.values())
