@@ -146,14 +146,14 @@ def _together(group: Group, nodes: Mapping[str, Node], members: List[str], pairs
     ranks = ranks if len(members) > 2 else []
     seconds = _seconds(nodes, members, ALLREDUCE if any(ALLREDUCE in nodes[host].asked for host in members) else PAIR)
     attempt = {"group": group.name, "kind": TOGETHER, "round": 0, "members": members, "seconds": seconds}
-    return {**attempt, "pairs": ranks, "jobs": _jobs(group, nodes, members, seconds, 0)}
+    return {**attempt, "pairs": ranks, "jobs": _jobs(group, nodes, members, seconds, 0, 1 + len(ranks))}
 
 
 def _alone(group: Group, nodes: Mapping[str, Node], pair: node_pairs.Pair, number: int) -> Dict[str, Any]:
     members = list(pair)
     seconds = _seconds(nodes, members, PAIR)
     attempt = {"group": group.name, "kind": ALONE, "round": number + 1, "members": members, "seconds": seconds}
-    return {**attempt, "pairs": [], "jobs": _jobs(group, nodes, members, seconds, number + 1)}
+    return {**attempt, "pairs": [], "jobs": _jobs(group, nodes, members, seconds, number + 1, 1)}
 
 
 def _seconds(nodes: Mapping[str, Node], members: Sequence[str], check: str) -> int:
@@ -161,7 +161,7 @@ def _seconds(nodes: Mapping[str, Node], members: Sequence[str], check: str) -> i
 
 
 def _jobs(
-    group: Group, nodes: Mapping[str, Node], members: List[str], seconds: int, number: int
+    group: Group, nodes: Mapping[str, Node], members: List[str], seconds: int, number: int, sweeps: int
 ) -> Dict[str, Dict[str, Any]]:
     first = nodes[members[0]]
     address = (first.brought or {})["address"]
@@ -180,7 +180,7 @@ def _jobs(
             "gpus": list(brought["gpus"]["uuids"]),
             "join": int(min(0.6 * seconds, JOIN_SECONDS + JOIN_EACH * len(members))),
             "timeout": max(1, int(min(OPERATION_SECONDS, 0.4 * seconds))),
-            "budget": max(1, int(min(BUDGET_SECONDS, 0.2 * seconds))),
+            "budget": max(1, int(min(BUDGET_SECONDS, 0.4 * seconds / sweeps))),
             **MEASURED[group.backend],
         }
     return found

@@ -1,0 +1,75 @@
+"""What the tests of this scenario share: validations of the four nodes, and who still runs on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "containers"))
+
+import scenario
+
+NODES = ("od1", "od2", "od3", "od4")
+PLAYBOOK = "condafleet.core.validate"
+# Of the processes of an all-reduce, in whatever group; the shell that asks has only a part of the word.
+RUNNING = "grep -lszE 'CONDAFLEET_COLLECTIV[E]=' /proc/[0-9]*/environ; pgrep -af 'collective_torc[h]'; true"
+
+
+@pytest.fixture
+def validate(tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
+    """Run the validation: what it said, and the report's hosts."""
+
+    def run() -> tuple[str, dict[str, Any]]:
+        path = tmp_path / "report.json"
+        done = scenario.play(PLAYBOOK, f"--extra-vars=condafleet_report_path={path}", timeout=400)
+        assert path.exists(), done.stdout + done.stderr
+        return scenario.words(done), json.loads(path.read_text(encoding="utf-8"))["hosts"]
+
+    return run
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Callable[[int], tuple[subprocess.Popen[bytes], Path]]:
+    """Begin a validation of groups alone, and return as soon as all nodes reduce together."""
+
+    def run(limit: int) -> tuple[subprocess.Popen[bytes], Path]:
+        log = tmp_path / "play.log"
+        checks = {"validation_checks": {"*": False, "group.*": {"enabled": True, "timeout": limit}}}
+        options = [*scenario.inventories(), f"--extra-vars={json.dumps(checks)}", "--forks=10"]
+        options.append(f"--extra-vars=condafleet_report_path={tmp_path / 'report.json'}")
+        with log.open("wb") as heard:
+            playing = subprocess.Popen(
+                ["ansible-playbook", *options, PLAYBOOK], stdin=subprocess.DEVNULL, stdout=heard, stderr=heard,
+                cwd=scenario.ROOT, start_new_session=True,
+                env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+            )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and playing.poll() is None:
+            if "all-reduce together" in log.read_text(encoding="utf-8"):
+                return playing, log
+            time.sleep(0.2)
+        playing.kill()
+        raise AssertionError(log.read_text(encoding="utf-8"))
+
+    return run
+
+
+def running(node: str) -> str:
+    """The processes of all-reduces on a node."""
+    said = scenario.fleet().ssh(node, RUNNING)
+    assert said.returncode == 0, said.stderr
+    return said.stdout
+
+
+def bad(host: dict[str, Any]) -> dict[str, str]:
+    """{check: verdict} of what speaks against a node."""
+    found = {one["check"]: one["verdict"] for one in host["checks"]["findings"]}
+    return {check: verdict for check, verdict in found.items() if verdict in ("FAIL", "ERROR")}
