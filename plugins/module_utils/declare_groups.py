@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any, Dict, Mapping, Optional
 
@@ -11,6 +12,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Inpu
 
 GROUP = re.compile(r"[\w.-]{1,64}")
 ADDRESS = re.compile(r"[\w.:-]{1,253}")
+ADDRESS_ACCEPTED = "an IP address or a host name by which other nodes reach this one"
 # As the kernel has them: at most 15 bytes without a slash or a space.
 INTERFACE = re.compile(r"[^\s/]{1,15}")
 
@@ -22,11 +24,27 @@ def check_groups(values: Mapping[str, Any]) -> Dict[str, Any]:
     """
     return {
         "group": _word("validation_group", values.get("group", "fleet"), GROUP, "letters, digits, . _ -") or "fleet",
-        "address": _word("validation_address", values.get("address"), ADDRESS, "an IP address or a host name"),
+        "address": _address(values.get("address")),
         "interface": _word("validation_interface", values.get("interface"), INTERFACE, "an interface, such as eth0"),
+        # The ports after it are the rounds' of pairs.
         "port": whole("validation_port", values.get("port", 29400), 1024, 65000),
         "pair_rounds": whole("validation_pair_rounds", values.get("pair_rounds", 3), 1, 100),
     }
+
+
+def _address(value: Any) -> Optional[str]:
+    found = _word("validation_address", value, ADDRESS, ADDRESS_ACCEPTED)
+    try:
+        number = ipaddress.ip_address(found or "")
+    except ValueError:
+        own = found == "localhost"
+    else:
+        own = number.is_loopback or number.is_unspecified or number.is_multicast
+    if own:
+        raise InputError(
+            "validation_address", value, ADDRESS_ACCEPTED, "name the node's own address, or leave it empty"
+        )
+    return found
 
 
 def _word(variable: str, value: Any, form: "re.Pattern[str]", accepted: str) -> Optional[str]:

@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "containers"))
 
 import scenario
 
-NODES = ("od1", "od2", "od3", "od4")
 PLAYBOOK = "condafleet.core.validate"
 # Of the processes of an all-reduce, in whatever group; the shell that asks has only a part of the word.
 RUNNING = "grep -lszE 'CONDAFLEET_COLLECTIV[E]=' /proc/[0-9]*/environ; pgrep -af 'collective_torc[h]'; true"
@@ -62,14 +61,28 @@ def begun(tmp_path: Path) -> Callable[[int], tuple[subprocess.Popen[bytes], Path
     return run
 
 
-def running(node: str) -> str:
-    """The processes of all-reduces on a node."""
-    said = scenario.fleet().ssh(node, RUNNING)
-    assert said.returncode == 0, said.stderr
-    return said.stdout
+@pytest.fixture
+def running() -> Callable[..., dict[str, str]]:
+    """The processes of all-reduces on each node that has any; some nodes may be left out."""
+
+    def look(without: str = "") -> dict[str, str]:
+        found = {}
+        for node in scenario.fleet().state["nodes"]:
+            if node != without:
+                said = scenario.fleet().ssh(node, RUNNING)
+                assert said.returncode == 0, said.stderr
+                found[node] = said.stdout
+        return {node: text for node, text in found.items() if text}
+
+    return look
 
 
-def bad(host: dict[str, Any]) -> dict[str, str]:
-    """{check: verdict} of what speaks against a node."""
-    found = {one["check"]: one["verdict"] for one in host["checks"]["findings"]}
-    return {check: verdict for check, verdict in found.items() if verdict in ("FAIL", "ERROR")}
+@pytest.fixture
+def bad() -> Callable[[dict[str, Any]], dict[str, str]]:
+    """{check: verdict} of what speaks against a host of a report."""
+
+    def look(host: dict[str, Any]) -> dict[str, str]:
+        found = {one["check"]: one["verdict"] for one in host["checks"]["findings"]}
+        return {check: verdict for check, verdict in found.items() if verdict in ("FAIL", "ERROR")}
+
+    return look

@@ -31,11 +31,10 @@ SECONDS = 45
 
 
 def with_torch() -> Path:
-    """An environment with PyTorch: of the python that CONDAFLEET_TEST_PYTHON names, or of `make demo`."""
-    named = os.environ.get("CONDAFLEET_TEST_PYTHON")
-    places = [Path(named).parents[1]] if named else sorted(DEMO.glob("pytorch-*"))
-    for place in places:
-        if list(place.glob("lib/python*/site-packages/torch")) and (place / ".condafleet.json").exists():
+    """An environment with PyTorch: of the pythons that CONDAFLEET_TEST_PYTHON names, or of `make demo`."""
+    named = [Path(one).parents[1] for one in os.environ.get("CONDAFLEET_TEST_PYTHON", "").split(":") if one]
+    for place in [*named, *sorted(DEMO.glob("pytorch-*"))]:
+        if list(place.glob("lib/python*/site-packages/torch/distributed")) and (place / "bin" / "python").exists():
             return place
     pytest.skip("no environment with PyTorch; run make demo, or name its python in CONDAFLEET_TEST_PYTHON")
 

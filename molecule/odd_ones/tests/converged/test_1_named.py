@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import bad, running
 
 
 @pytest.mark.parametrize("run", [1, 2])
-def test_the_odd_ones_are_named_and_no_other(validate: Any, run: int) -> None:
+def test_the_odd_ones_are_named_and_no_other(validate: Any, bad: Any, running: Any, run: int) -> None:
     said, hosts = validate()
     found = {name: bad(host) for name, host in hosts.items()}
     assert found["od1"] == found["od3"] == {}, said
@@ -25,4 +24,4 @@ def test_the_odd_ones_are_named_and_no_other(validate: Any, run: int) -> None:
     assert together["group.allreduce"]["verdict"] == "PASS"
     assert together["group.allreduce"]["value"] > 0
     assert len(together["group.pair"]["evidence"]) == 3
-    assert [running(node) for node in hosts] == [""] * 4
+    assert running() == {}

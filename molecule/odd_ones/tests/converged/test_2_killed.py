@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import scenario
-from conftest import NODES, bad, running
 
 LIMIT = 60
 # Ansible's own tries to reach a node that is gone: three, of ten seconds each, and what a shared connection notices.
 REACHING = 90
 
 
-def test_without_a_controller_the_nodes_end_it_at_the_deadline(begun: Any) -> None:
+def test_without_a_controller_the_nodes_end_it_at_the_deadline(begun: Any, running: Any) -> None:
     playing, _log = begun(LIMIT)
     since = time.monotonic()
     os.killpg(playing.pid, signal.SIGKILL)
     playing.wait()
-    assert any(running(node) for node in NODES), "it was to be killed in the middle"
-    while any(running(node) for node in NODES):
+    assert running(), "it was to be killed in the middle"
+    while running():
         assert time.monotonic() - since < LIMIT + 20
         time.sleep(1)
 
 
-def test_a_node_killed_in_the_middle_leaves_verdicts_and_no_process(begun: Any, tmp_path: Path) -> None:
+def test_a_node_killed_in_the_middle_leaves_verdicts_and_no_process(
+    begun: Any, running: Any, bad: Any, tmp_path: Path
+) -> None:
     playing, log = begun(LIMIT)
     since = time.monotonic()
     # What it has run ends with it; what the others run has to be ended.
@@ -36,7 +37,7 @@ def test_a_node_killed_in_the_middle_leaves_verdicts_and_no_process(begun: Any, 
     playing.wait(timeout=2 * LIMIT + REACHING)
     said = log.read_text(encoding="utf-8")
     assert time.monotonic() - since < 2 * LIMIT + REACHING, said
-    assert [running(node) for node in NODES if node != "od3"] == ["", "", ""], said
+    assert running(without="od3") == {}, said
     hosts = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["hosts"]
     assert hosts["od3"]["status"] == "unreachable", said
     # The others were tried again, and have their verdicts as before.
