@@ -10,7 +10,11 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.condafleet.core.plugins.module_utils import collective_findings, collective_plan
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    collective_findings,
+    collective_plan,
+    findings,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked
 from ansible_collections.condafleet.core.plugins.module_utils.collective_plan import ALLREDUCE, PAIR, Node
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
@@ -40,12 +44,20 @@ class ActionModule(ActionBase):
                 "gap_percent": {"type": "float", "default": 10.0},
             }
         )[1]
-        known = {host: of_host(variables, host) for host in args["hosts"]}
-        nodes = {host: node_of(one) for host, one in known.items() if mapping(one, BROUGHT)}
         tried = mapping(variables, TRIED) if args["stage"] != "plan" else {}
+        known = {host: of_host(variables, host) for host in tried.get("hosts") or args["hosts"]}
+        if not tried:
+            # Of a play with `serial`, an earlier batch has left the same variables behind.
+            alive = set(variables.get("ansible_play_batch") or known)
+            known = {host: one for host, one in known.items() if takes_part(one, host in alive)}
+        nodes = {host: node_of(one) for host, one in known.items()}
         played = list(tried.get("played") or [])
         if args["stage"] == "judge":
-            found = collective_findings.findings_of(nodes, played, args["deviations"], args["gap_percent"])
+            found = (
+                {host: untried(node) for host, node in nodes.items()}
+                if self._task.check_mode
+                else collective_findings.findings_of(nodes, played, args["deviations"], args["gap_percent"])
+            )
             gone = sorted(host for host in nodes if host not in set(variables.get("ansible_play_hosts") or nodes))
             return {**result, "changed": False, "findings": found, "gone": gone}
         for attempt in tried.get("attempts") or []:
@@ -55,7 +67,8 @@ class ActionModule(ActionBase):
         for attempt in attempts:
             Display().display("%s: %s" % (attempt["group"], said(attempt)))
         parts = {host: number for number, attempt in enumerate(attempts) for host in attempt["members"]}
-        return {**result, "changed": False, "attempts": attempts, "parts": parts, "played": played}
+        state = {"hosts": list(nodes), "attempts": attempts, "parts": parts, "played": played}
+        return {**result, "changed": False, **state}
 
 
 def node_of(known: Mapping[str, Any]) -> Node:
@@ -73,6 +86,18 @@ def node_of(known: Mapping[str, Any]) -> Node:
         brought=told.get("brought"),
         gone=str(told.get("msg") or ""),
     )
+
+
+def takes_part(known: Mapping[str, Any], alive: bool) -> bool:
+    """Whether a host was asked what it brings, in this batch: one that could not be reached is told of too."""
+    told = mapping(known, BROUGHT)
+    return bool(told) and (alive or bool(told.get("unreachable")))
+
+
+def untried(node: Node) -> list[dict[str, Any]]:
+    """What check mode says of a host."""
+    why = "check mode puts no load on a node"
+    return [findings.skipped(one.check, node.group, why, "run it without check mode") for one in node.asked.values()]
 
 
 def planned(nodes: Mapping[str, Node], played: list[Any]) -> list[dict[str, Any]]:

@@ -57,6 +57,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+hosts:
+  description: The hosts that are looked after, also those that can't take part.
+  type: list
+  elements: str
+  returned: for O(stage=plan) and O(stage=next)
 attempts:
   description: What is tried now, at once. Each has its C(token), C(members), C(seconds), C(pairs) and C(jobs) by host.
   type: list
