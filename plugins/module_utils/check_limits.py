@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import gpu_figures
@@ -11,6 +12,22 @@ from ansible_collections.condafleet.core.plugins.module_utils.check_catalog impo
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
 KEYS = ("enabled", "least", "most", "equal", "timeout")
+BOUNDS = ("least", "most", "equal")
+# Whose values are texts: they can only be equal to something. What YAML makes of such a text unasked, it is again.
+TEXTS = {
+    "gpu.model": {},
+    "gpu.driver": {},
+    "gpu.cuda": {},
+    "gpu.nvlink": {},
+    "gpu.pcie": {},
+    "gpu.persistence": {True: "on", False: "off"},
+}
+YES_OR_NO = ("gpu.mig",)
+# Of which what is bad is known, and no limit asked for.
+WITHOUT_LIMIT = (
+    "host.mounts", "host.driver", "gpu.recovery", "gpu.xid", "gpu.throttle", "gpu.dcgm", "env.smoke", "train.curve",
+    "train.transformer", "serve.export",
+)  # fmt: skip
 ACCEPTED = "{CHECK or PATTERN: {enabled, least, most, equal, timeout}}"
 
 
@@ -82,10 +99,32 @@ def check_declared(declared: Any) -> Dict[str, Dict[str, Any]]:
         for key, value in entry.items():
             if key == "enabled" and not isinstance(value, bool):
                 raise InputError("%s.enabled" % variable, value, "true or false", "correct it")
-            if key in ("least", "most", "timeout") and (isinstance(value, bool) or not _number(value)):
+            if key in ("least", "most", "timeout") and not _number(value):
                 raise InputError("%s.%s" % (variable, key), value, "a number", "correct it")
+            if key == "timeout" and not value > 0:
+                raise InputError("%s.timeout" % variable, value, "seconds, more than 0", "correct it")
+        for check in matching(str(name)):
+            _expect_fitting(check.name, variable, entry)
         found[str(name)] = dict(entry)
     return found
+
+
+def _expect_fitting(check: str, variable: str, entry: Mapping[str, Any]) -> None:
+    """InputError for a limit that a check's values can't be held against."""
+    for key in BOUNDS:
+        if entry.get(key) is None:
+            continue
+        accepted = ""
+        if check in WITHOUT_LIMIT:
+            accepted = "no limit for %s, but enabled and timeout" % check
+        elif key != "equal" and (check in TEXTS or check in YES_OR_NO):
+            accepted = "equal for %s, whose values are no numbers" % check
+        elif key == "equal" and check in YES_OR_NO and not isinstance(entry[key], bool):
+            accepted = "true or false for %s" % check
+        elif key == "equal" and check not in TEXTS and check not in YES_OR_NO and _figure(entry[key]) is None:
+            accepted = "a number for %s" % check
+        if accepted:
+            raise InputError("%s.%s" % (variable, key), entry[key], accepted, "correct it, or see docs/checks.md")
 
 
 def matching(pattern: str) -> List[Check]:
@@ -102,8 +141,10 @@ def _own(name: str, declared: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _limit(check: Check, own: Mapping[str, Any], model: Optional[str]) -> Optional[Limit]:
-    bounds = {key: own[key] for key in ("least", "most", "equal") if own.get(key) is not None}
+    bounds = {key: own[key] for key in BOUNDS if own.get(key) is not None}
     if bounds:
+        if "equal" in bounds:
+            bounds["equal"] = _meant(check.name, bounds["equal"])
         return Limit(source="validation_checks", **bounds)
     figure = gpu_figures.figure_of(model, check.name) if model else None
     if figure:
@@ -113,8 +154,26 @@ def _limit(check: Check, own: Mapping[str, Any], model: Optional[str]) -> Option
     return Limit(check.least, check.most, check.equal, check.source)
 
 
+def _meant(check: str, value: Any) -> Any:
+    """What `equal` means for a check: YAML makes a number of 12.8, a boolean of on, and templates texts of numbers."""
+    if check in TEXTS:
+        return TEXTS[check].get(value, str(value)) if isinstance(value, bool) else str(value)
+    return value if check in YES_OR_NO else _figure(value)
+
+
+def _figure(value: Any) -> Any:
+    """The number that this is, also as text; None for none."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        value = int(number) if number.is_integer() else number
+    return value if _number(value) else None
+
+
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _short(value: Any) -> str:

@@ -52,15 +52,16 @@ def could_not_ask(asked: Mapping[str, Asked], reason: str) -> List[Finding]:
     return [findings.unknown(asked[name].check, "node", reason, step) for name in names if name in asked]
 
 
-def no_gpus(asked: Mapping[str, Asked]) -> List[Finding]:
-    """A node without NVIDIA driver or GPU: nothing to look at, unless GPUs are what was declared for it."""
+def no_gpus(asked: Mapping[str, Asked], software: str = "") -> List[Finding]:
+    """A node without NVIDIA driver or GPU: nothing to look at, unless GPUs are what was declared for it. Where NVIDIA's
+    `software` is there, it may be a node that has lost all of them: the fleet is told that it has none."""
     found = []
     for name, one in asked.items():
         if not name.startswith("gpu."):
             continue
-        if name == "gpu.count" and one.limit and one.limit.complaint(0, "GPUs"):
-            why = str(one.limit.complaint(0, "GPUs"))
-            found.append(findings.failed(one.check, "node", 0, why, MISSING_STEP, one.limit))
+        if name == "gpu.count" and (one.limit or software):
+            evidence = ["%s is installed, and there is neither a driver nor a GPU" % software] if software else []
+            found.append(findings.judged(one.check, "node", 0, one.limit, MISSING_STEP, evidence=evidence))
         else:
             found.append(findings.skipped(one.check, "node", "there is no NVIDIA driver here", "nothing, if so meant"))
     return found
@@ -71,20 +72,21 @@ def xid_findings(
 ) -> List[Finding]:
     """A finding for each GPU. `xids` are kernel_log.xids of the window; those of no known GPU (fallen off the bus,
     and so no more seen) are the node's."""
-    found = []
     hours = "%.3g h" % (window / 3600.0)
-    left = list(xids)
-    for gpu in gpus:
-        own = [entry for entry in left if kernel_log.same_bus(str(entry["bus_id"]), str(gpu.get("bus_id")))]
-        left = [entry for entry in left if entry not in own]
-        found.append(_xid(str(gpu.get("uuid") or "GPU %d" % gpu["index"]), own, one, hours, source))
-    if left:
-        found.append(_xid("node", left, one, hours, source))
-    return found
+    names = [str(gpu.get("uuid") or "GPU %d" % gpu["index"]) for gpu in gpus]
+    subjects = {kernel_log.bus_of(str(gpu.get("bus_id"))): name for gpu, name in zip(gpus, names)}
+    own: Dict[str, List[Mapping[str, Any]]] = {name: [] for name in names}
+    for entry in xids:
+        own.setdefault(subjects.get(kernel_log.bus_of(str(entry["bus_id"])), "node"), []).append(entry)
+    # Also where no GPU could be named: the log was read, and that is said.
+    found = own or {"node": []}
+    return [_xid(subject, entries, one, hours, source) for subject, entries in found.items()]
 
 
 def _xid(subject: str, own: List[Mapping[str, Any]], one: Asked, hours: str, source: str) -> Finding:
     bad = [entry for entry in own if entry["meaning"]]
+    # What condemns stands first: no more than some lines are kept.
+    own = bad + [entry for entry in own if not entry["meaning"]]
     lines = ["%.0f min ago: %s" % (entry["age"] / 60.0, entry["text"]) for entry in own]
     if not bad:
         said = lines or ["no Xid within %s (%s)" % (hours, source)]

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which GPUs a node has, and who can tell: NVML, else nvidia-smi. A node without any sign of a GPU is not asked.
 
-That a GPU is missing is seen in two ways beside a declared count: the driver is not loaded though the PCI bus has
-GPUs, or the bus has more of them than the driver (which a container's view of its host does not mean).
+That a GPU is missing is seen in these ways beside a declared count: the driver is not loaded though the PCI bus has
+GPUs; it is loaded and sees none (it does not load where there is none); or the bus has more of them than the driver
+(which a container's view of its host does not mean). Where NVIDIA's software is installed and there is nothing else,
+the count is 0, which the fleet holds against nodes of the same kind.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ Finding = Dict[str, Any]
 LIMIT = 30.0
 NVIDIA = "0x10de"
 # PCI classes: a display controller, and one without an outlet (a data centre's GPU).
-DISPLAYS = ("0x0300", "0x0302")
+DISPLAY, COMPUTE = "0x0300", "0x0302"
+# What takes a GPU where NVIDIA's driver is not there, such as after an update of the kernel that it was not built for.
+# It may be meant for what draws, and never for what computes only.
+NOUVEAU = "nouveau"
 LIBRARY = "libnvidia-ml.so.1"
 # What NVML, Python and nvidia-smi say where there is no driver at all, unlike one that is sick.
 NOT_LOADED = (
@@ -37,13 +42,15 @@ NOT_LOADED = (
 
 class Sight(NamedTuple):
     """`probe` is as gpu_probe.py has it, told by `source`; None where there is no sign of a GPU, or, with `problem`,
-    where nobody could tell. `on_bus` are PCI addresses of GPUs that the NVIDIA driver should have."""
+    where nobody could tell. `on_bus` are PCI addresses of GPUs that the NVIDIA driver should have, `software` is what
+    of NVIDIA's is installed, in words."""
 
     probe: Optional[Dict[str, Any]]
     source: str = ""
     problem: Optional[str] = None
     on_bus: List[str] = []  # noqa: RUF012 - never changed
     devices: int = 0
+    software: str = ""
 
     @property
     def gpus(self) -> List[Dict[str, Any]]:
@@ -66,7 +73,9 @@ def look(driver: Optional[str], wheel: Callable[[], Optional[str]], limit: float
     a GPU. Each of both tools may take `limit` seconds."""
     on_bus = pci_gpus(os.path.join(root, "sys"))
     devices = len([name for name in _names(os.path.join(root, "dev")) if re.fullmatch(r"nvidia\d+", name)])
-    if not (driver or on_bus or devices or shutil.which("nvidia-smi") or _has_library()):
+    installed = {"nvidia-smi": bool(shutil.which("nvidia-smi")), LIBRARY: _has_library()}
+    software = " and ".join(name for name, there in installed.items() if there)
+    if not (driver or on_bus or devices or software):
         return Sight(None)
     tools: Dict[str, Callable[[], Dict[str, Any]]] = {
         "NVML": lambda: ask_nvml(wheel(), limit),
@@ -76,21 +85,25 @@ def look(driver: Optional[str], wheel: Callable[[], Optional[str]], limit: float
     for source, ask in tools.items():
         try:
             # Why it was not NVML, too.
-            return Sight(ask(), "; ".join([source, *problems]), None, on_bus, devices)
+            return Sight(ask(), "; ".join([source, *problems]), None, on_bus, devices, software)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other tool may still tell
             problems.append("%s: %s" % (source, str(error) or type(error).__name__))
     if not driver and all(any(words in said for words in NOT_LOADED) for said in problems):
-        return Sight(None, on_bus=on_bus, devices=devices)
-    return Sight(None, "", "; ".join(problems), on_bus, devices)
+        return Sight(None, on_bus=on_bus, devices=devices, software=software)
+    return Sight(None, "", "; ".join(problems), on_bus, devices, software)
 
 
 def sight_findings(sight: Sight, asked: Mapping[str, Asked]) -> List[Finding]:
     """All that NVML or nvidia-smi could tell. What follows from the kernel's log and from DCGM is not among it, but
     where there is no GPU: then they are skipped here too."""
     if sight.absent:
-        return checks_gpu.no_gpus(asked)
+        return checks_gpu.no_gpus(asked, sight.software)
     if sight.probe is not None:
         found = checks_gpu.gpu_findings(sight.probe, asked)
+        if not sight.gpus:
+            # Else what is asked of each GPU would be asked of nobody, and not be missed.
+            each = {name: one for name, one in asked.items() if name in checks_gpu.JUDGES}
+            found += checks_gpu.could_not_ask(each, "the driver sees no GPU")
         for one in found:
             if one["check"] == "gpu.driver":
                 one["evidence"].append("told by %s" % sight.source)
@@ -108,16 +121,18 @@ def sight_findings(sight: Sight, asked: Mapping[str, Asked]) -> List[Finding]:
 
 
 def pci_gpus(sys: str = "/sys") -> List[str]:
-    """Addresses of NVIDIA's GPUs that no other driver has (nouveau, or one that passes them on to a guest)."""
+    """Addresses of NVIDIA's GPUs that no other driver is meant to have (nouveau for a display, or one that passes them
+    on to a guest)."""
     home = os.path.join(sys, "bus/pci/devices")
     found = []
     for address in _names(home):
         vendor = (files.read_text(os.path.join(home, address, "vendor")) or "").strip()
         kind = (files.read_text(os.path.join(home, address, "class")) or "").strip()
-        if vendor != NVIDIA or kind[:6] not in DISPLAYS:
+        if vendor != NVIDIA or kind[:6] not in (DISPLAY, COMPUTE):
             continue
-        driver = os.path.join(home, address, "driver")
-        if not os.path.exists(driver) or os.path.basename(os.path.realpath(driver)) == "nvidia":
+        link = os.path.join(home, address, "driver")
+        driver = os.path.basename(os.path.realpath(link)) if os.path.exists(link) else ""
+        if driver in ("", "nvidia") or (driver == NOUVEAU and kind[:6] == COMPUTE):
             found.append(address)
     return sorted(found)
 
@@ -126,10 +141,14 @@ def _with_missing(found: List[Finding], sight: Sight, asked: Mapping[str, Asked]
     count = len(sight.gpus)
     # A container sees its host's whole bus, and device files of its own GPUs alone.
     missing = len(sight.on_bus) > count and (not count or sight.devices >= len(sight.on_bus))
-    if "gpu.count" not in asked or not missing:
+    if "gpu.count" not in asked or not (missing or not count):
         return found
     one = asked["gpu.count"]
     why = "the driver sees %d of the %d GPUs on the PCI bus" % (count, len(sight.on_bus))
+    if not sight.on_bus:
+        if one.limit and not one.limit.complaint(0, one.check.unit):
+            return found
+        why = "the NVIDIA driver is loaded, and there is no GPU: they have all fallen off the bus, or are switched off"
     seen = [str(gpu.get("bus_id")) for gpu in sight.gpus]
     evidence = ["on the bus: %s" % ", ".join(sight.on_bus), "seen: %s" % ", ".join(seen)]
     failed = findings.failed(one.check, "node", count, why, checks_gpu.MISSING_STEP, one.limit, evidence=evidence)

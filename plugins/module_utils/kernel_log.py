@@ -150,12 +150,8 @@ def xids(messages: Messages, window: float, now: float) -> List[Dict[str, Any]]:
     return found
 
 
-def same_bus(first: str, second: str) -> bool:
-    """Whether two PCI addresses are one device: the domain has 4 or 8 digits, the function may be missing."""
-    return _bus(first) == _bus(second)
-
-
-def _bus(text: str) -> Tuple[str, ...]:
+def bus_of(text: str) -> Tuple[str, ...]:
+    """A PCI address in one form for all ways to write it: the domain has 4 or 8 digits, the function may be missing."""
     parts = text.lower().split(".")[0].split(":")
     domain = parts[0].lstrip("0") if len(parts) == 3 else ""
     return (domain, *parts[-2:])

@@ -209,9 +209,11 @@ def _dcgm(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], 
 def _speed(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], progress: Progress) -> List[Finding]:
     if request.rehearse:
         return [_loads(one) for one in asked.values()]
-    if sight.probe is None and not sight.absent:
+    if not sight.gpus and not sight.absent:
         # Measured on the CPUs, a node that should have GPUs would pass.
-        why = "the driver did not answer, and is not put under load"
+        why = (
+            "the driver did not answer, and is not put under load" if sight.probe is None else "the driver sees no GPU"
+        )
         return [findings.unknown(one.check, NODE, why, SEE_OTHERS) for one in asked.values()]
 
     def again() -> List[Dict[str, Any]]:

@@ -47,6 +47,37 @@ def test_what_is_switched_off_is_not_asked_and_what_is_named_is_asked_at_any_lev
 
 
 @pytest.mark.parametrize(
+    ("check", "declared", "value"),
+    [
+        ("gpu.cuda", 12.8, "12.8"),  # YAML makes a number of it
+        ("gpu.persistence", True, "on"),  # and a boolean of on
+        ("gpu.persistence", False, "off"),
+        ("gpu.count", "8", 8),  # as templates and -e give it
+        ("gpu.mig", False, False),
+        ("host.cpus", "1.5", 1.5),
+    ],
+)
+def test_what_a_site_means_is_what_a_check_finds(check: str, declared: Any, value: Any) -> None:
+    found = limit(check, {check: {"equal": declared}})
+    assert found is not None
+    assert found.complaint(value, "") is None
+    assert found.complaint("something else", "")
+
+
+def test_no_limit_that_is_accepted_breaks_a_check() -> None:
+    """Whatever a check finds, a text or a number: an accepted limit can be held against it."""
+    for check in CHECKS:
+        value = "x16 gen5" if check.name in check_limits.TEXTS else 3
+        for key in check_limits.BOUNDS:
+            try:
+                found = limit(check.name, {check.name: {key: 1}})
+            except InputError:
+                continue
+            assert found is not None
+            found.complaint(value, "")
+
+
+@pytest.mark.parametrize(
     ("declared", "said"),
     [
         ([], "validation_checks: [] is not accepted"),
@@ -55,6 +86,12 @@ def test_what_is_switched_off_is_not_asked_and_what_is_named_is_asked_at_any_lev
         ({"gpu.ecc": {"most": "none"}}, "validation_checks.gpu.ecc.most: none is not accepted. Accepted: a number"),
         ({"gpu.ecc": {"enabled": "no"}}, "validation_checks.gpu.ecc.enabled: no is not accepted"),
         ({"gpu.ecc": {}}, "validation_checks.gpu.ecc: {} is not accepted"),
+        ({"gpu.ecc": {"timeout": 0}}, "validation_checks.gpu.ecc.timeout: 0 is not accepted. Accepted: seconds"),
+        ({"gpu.pcie": {"least": 16}}, "validation_checks.gpu.pcie.least: 16 is not accepted. Accepted: equal for"),
+        ({"gpu.*": {"least": 1}}, "validation_checks.gpu.*.least: 1 is not accepted. Accepted: equal for gpu.model"),
+        ({"gpu.xid": {"most": 3}}, "validation_checks.gpu.xid.most: 3 is not accepted. Accepted: no limit for gpu.xid"),
+        ({"gpu.count": {"equal": "all"}}, "validation_checks.gpu.count.equal: all is not accepted. Accepted: a number"),
+        ({"gpu.mig": {"equal": "off "}}, "validation_checks.gpu.mig.equal: off  is not accepted. Accepted: true or"),
     ],
 )
 def test_a_wrong_declaration_is_told_what_is_accepted(declared: Any, said: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import kernel_log
+from ansible_collections.condafleet.core.plugins.module_utils import checks_gpu, kernel_log
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked
 from ansible_collections.condafleet.core.plugins.module_utils.kernel_log import Messages
 
 # https://docs.nvidia.com/deploy/xid-errors/ and /deploy/a100-gpu-mem-error-mgmt/ give the forms.
@@ -47,7 +48,32 @@ def test_old_xids_keep_nobody_out() -> None:
     ],
 )
 def test_a_gpu_is_known_by_its_bus_however_it_is_written(first: str, second: str, same: bool) -> None:
-    assert kernel_log.same_bus(first, second) is same
+    assert (kernel_log.bus_of(first) == kernel_log.bus_of(second)) is same
+
+
+def test_a_flood_of_xids_is_told_apart_at_once_and_what_condemns_stands_first() -> None:
+    one = asked("standard", {})["gpu.xid"]
+    text = "NVRM: Xid (PCI:0000:%02x:00): %d, pid=7"
+    lines = [(float(number), text % (1 + number % 8, 31)) for number in range(40_000)]
+    found = kernel_log.xids(Messages([*lines, (50_000.0, text % (3, 79))], 0.0, "a log"), 1e6, 60_000.0)
+    gpus = [
+        {"index": number, "uuid": f"GPU-{number}", "bus_id": f"00000000:{number + 1:02X}:00.0"} for number in range(7)
+    ]
+    started = time.monotonic()
+    told = {entry["subject"]: entry for entry in checks_gpu.xid_findings(gpus, found, 1e6, one, "a log")}
+    assert time.monotonic() - started < 5
+    assert set(told) == {*(gpu["uuid"] for gpu in gpus), "node"}
+    bad = [subject for subject, entry in told.items() if entry["verdict"] != "PASS"]
+    assert bad == ["GPU-2"]
+    assert "79" in told["GPU-2"]["evidence"][0]
+
+
+def test_a_log_that_was_read_is_said_also_where_no_gpu_could_be_named() -> None:
+    (one,) = checks_gpu.xid_findings([], [], 3600, asked("standard", {})["gpu.xid"], "a log")
+    assert (one["subject"], one["verdict"]) == ("node", "PASS")
+    lost = [{"index": number, "uuid": None, "bus_id": None} for number in range(2)]
+    found = checks_gpu.xid_findings(lost, [], 3600, asked("standard", {})["gpu.xid"], "a log")
+    assert [entry["subject"] for entry in found] == ["GPU 0", "GPU 1"]
 
 
 def test_a_ring_buffer_that_has_lost_its_beginning_reaches_back_to_its_first_line(tmp_path: Path) -> None:

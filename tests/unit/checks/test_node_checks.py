@@ -237,6 +237,39 @@ def test_what_other_drivers_have_and_what_is_no_gpu_is_not_missing(tmp_path: Pat
     assert gpu_sight.look(None, lambda: None, 5, str(root)).absent
 
 
+def test_a_gpu_that_only_computes_and_that_nouveau_took_is_missing(tmp_path: Path) -> None:
+    """After an update of the kernel that NVIDIA's driver was not built for."""
+    sight = gpu_sight.look(None, lambda: None, 5, str(bus(tmp_path, ("0000:18:00.0", "0x030200", "nouveau"))))
+    found = {one["check"]: one for one in gpu_sight.sight_findings(sight, node_limits.wanted("standard", {}))}
+    assert found["gpu.count"]["verdict"] == "FAIL"
+
+
+def test_a_node_that_has_nvidias_software_and_no_gpu_tells_the_fleet_that_it_has_none() -> None:
+    wanted = node_limits.wanted("standard", {})
+    bare = gpu_sight.sight_findings(gpu_sight.Sight(None), wanted)
+    assert {one["verdict"] for one in bare} == {"SKIP"}
+    found = gpu_sight.sight_findings(gpu_sight.Sight(None, software="nvidia-smi"), wanted)
+    counts = [one for one in found if one["check"] == "gpu.count"]
+    assert [(one["verdict"], one["value"]) for one in counts] == [("PASS", 0)]
+    assert "nvidia-smi is installed" in counts[0]["evidence"][0]
+    assert {one["verdict"] for one in found if one["check"] != "gpu.count"} == {"SKIP"}
+
+
+def test_a_loaded_driver_without_any_gpu_passes_nothing() -> None:
+    """All have fallen off the bus: the driver does not load where there was none."""
+    sight = gpu_sight.Sight({"driver": "570", "cuda": "12.8", "gpus": []}, "NVML")
+    wanted = node_limits.wanted("standard", {})
+    found = {one["check"]: one for one in gpu_sight.sight_findings(sight, wanted)}
+    assert found["gpu.count"]["verdict"] == "FAIL"
+    assert "fallen off the bus" in found["gpu.count"]["reason"]
+    assert {found[name]["verdict"] for name in ("gpu.ecc", "gpu.pcie", "gpu.recovery")} == {"ERROR"}
+    request = Request("standard", {}, "/none", "/none", SpeedRequest("/none", "/none", "", {}))
+    speed = {name: one for name, one in wanted.items() if name.startswith("speed.")}
+    assert {one["verdict"] for one in node_checks._speed(request, sight, speed, Progress(None))} == {"ERROR"}
+    none = {"gpu.count": asked("standard", {"gpu.count": {"equal": 0}})["gpu.count"]}
+    assert [one["verdict"] for one in gpu_sight.sight_findings(sight, none)] == ["PASS"]
+
+
 def test_a_loaded_driver_that_nobody_can_ask_is_no_pass(tmp_path: Path) -> None:
     sight = gpu_sight.look("570.86.15", lambda: None, 5, str(tmp_path))
     assert sight.problem and "NVML" in sight.problem and "nvidia-smi" in sight.problem
