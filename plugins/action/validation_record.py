@@ -7,9 +7,10 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.condafleet.core.plugins.module_utils import fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.node_findings import known_of, record
-from ansible_collections.condafleet.core.plugins.plugin_utils.registered import of_host
+from ansible_collections.condafleet.core.plugins.module_utils.node_findings import JUDGED, known_of, record
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
 
 MODULE = "condafleet.core.validation_record"
 
@@ -26,9 +27,14 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         judged = args.pop("judged", None) or {}
         if "record" not in args:
-            known = known_of(of_host(variables, str(variables["inventory_hostname"])))
+            left = of_host(variables, str(variables["inventory_hostname"]))
+            known = known_of(left)
             ended = now()
-            args["record"] = record(known, judged, str(args.pop("run", None) or ended), ended)
+            run = str(args.pop("run", None) or ended)
+            args["record"] = record(known, judged, run, ended)
+            figures = mapping(left, JUDGED).get("figures") or []
+            by, found = judged.get("judged_by") or [], args["record"]["findings"]
+            args["learnt"] = fleet_memory.to_keep(known.node.learnt, figures, by, found, run)
         result.update(self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars))
         # It holds the record once more, which would double what a fleet's run has to carry.
         result.pop("invocation", None)

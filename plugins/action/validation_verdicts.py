@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -13,6 +13,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import compare, merged
 from ansible_collections.condafleet.core.plugins.module_utils.hook_command import bad_checks
 from ansible_collections.condafleet.core.plugins.module_utils.node_findings import (
+    JUDGED,
     LOOKED,
     Known,
     complaint,
@@ -22,8 +23,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.node_findings impo
     with_former,
 )
 from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
-
-JUDGED = "__validation_judged"
 
 
 class ActionModule(ActionBase):
@@ -55,7 +54,7 @@ class ActionModule(ActionBase):
             {host: one.node for host, one in known.items()}, float(args["deviations"]), float(args["gap_percent"])
         )
         verdicts = {
-            host: judged(one, fleet.changed[host], raw[host])
+            host: judged(one, fleet.changed[host], raw[host], fleet.judged_by[host])
             for host, one in known.items()
             if host in alive or host not in told
         }
@@ -70,9 +69,11 @@ class ActionModule(ActionBase):
         return result
 
 
-def judged(known: Known, changed: list[dict[str, Any]], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """{verdict, findings, complaints, complaint, bad} of one host. Of its findings, those that are not its own words:
-    what the fleet and the former generation say. The record has them all."""
+def judged(
+    known: Known, changed: list[dict[str, Any]], variables: Mapping[str, Any], by: Sequence[int] = ()
+) -> dict[str, Any]:
+    """{verdict, findings, complaints, complaint, bad, judged_by} of one host. Of its findings, those that are not its
+    own words: what the fleet and the former generation say. The record has them all."""
     own = known.node.findings
     whole = with_former(merged(own, changed), variables)
     untouched = {id(one) for one in own}
@@ -84,6 +85,7 @@ def judged(known: Known, changed: list[dict[str, Any]], variables: Mapping[str, 
         "complaints": sentences,
         "complaint": complaint(verdict, sentences),
         "bad": bad_checks(whole),
+        "judged_by": list(by),
     }
 
 

@@ -5,71 +5,51 @@ Only what a node has passed by its own limits is compared. Whether nodes are of 
 (a site's own word), and by the GPU's model for what was found on a GPU, by the models of GPUs and CPU for what was
 found on a node; which GPUs a node has, and how many, is compared among nodes with the same CPU. Trainings are compared
 where environment, framework, versions, device and job are the same too. What pairs of nodes did is judged where
-culprits are sought (node_pairs.py), since a bad pair says nothing against its other half.
+culprits are sought (node_pairs.py), since a bad pair says nothing against its other half. Where few are looked at, what
+the fleet has shown before counts instead (fleet_memory.py).
 """
 
 from __future__ import annotations
 
 import json
-import math
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
 
-from ansible_collections.condafleet.core.plugins.module_utils import findings, fleet_limits
+from ansible_collections.condafleet.core.plugins.module_utils import findings, fleet_limits, fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME, ENVIRONMENT, GROUP
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_curves import compare_curves
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import (
+    ANEW,
+    STEPS,
+    Finding,
+    Fleet,
+    Key,
+    Node,
+    is_figure,
+    tell,
+)
 
-Finding = Dict[str, Any]
-# (check, kind in words, subject or nothing, all that has to be the same)
-Key = Tuple[str, str, str, str]
-CURVE = "train.curve"
 # What a node has decides its kind; these ask for that.
 WHAT_IS_THERE = ("gpu.count", "gpu.model")
-OWN_GROUP = "or put nodes of another kind into a validation_group of their own"
-STEPS = {
-    "host.": "give the node what the others have (BIOS, limits of its containers, memory modules), " + OWN_GROUP,
-    "gpu.": "give the node what the others have, " + OWN_GROUP,
-    "speed.": "look for what slows this one down: other jobs, power and clock limits, heat, a quota of CPUs, its slot; "
-    + OWN_GROUP,
-    "train.": "look at speed.* and host.* of this node for the cause; if they are well, run again with "
-    "validation_rerun_previous to tell software from hardware",
-}
-
-
-class Training(NamedTuple):
-    """What a training on a node is compared by. `curve` holds a loss for each epoch."""
-
-    subject: str
-    alike: str
-    curve: Sequence[float]
-
-
-class Node(NamedTuple):
-    """A node as it is compared. `trained` are {SUBJECT: Training}; `asks_curves` says that curves are asked for."""
-
-    findings: Sequence[Finding]
-    identity: Mapping[str, Any]
-    trained: Mapping[str, Training]
-    group: str = "fleet"
-    asks_curves: bool = True
-
-
-class Fleet(NamedTuple):
-    """`changed` are {HOST: [finding]} to stand instead of a node's own, or beside them; `figures` one row for each
-    check and kind: {check, kind, subject, unit, count, median, low, high, common, odd, source}."""
-
-    changed: Dict[str, List[Finding]]
-    figures: List[Dict[str, Any]]
+# Where validation_gap_percent is too coarse: one memory module of 32 is 3 %, and the rest of it varies by far less.
+GAPS = {"host.memory": 1.5}
+SITE = "validation_checks"
+Sample = List[Tuple[str, Finding]]
 
 
 def compare(nodes: Mapping[str, Node], deviations: float, gap_percent: float) -> Fleet:
     """Hold all nodes beside each other. See fleet_limits.py for `deviations` and `gap_percent`."""
-    found = Fleet({name: [] for name in nodes}, [])
+    found = Fleet({name: [] for name in nodes}, [], {name: [] for name in nodes})
     for key, sample in sorted(_samples(nodes).items()):
+        held = _by_memory(key, sample, nodes, found)
+        if len(held) == len(sample):
+            continue
         if BY_NAME[key[0]].fleet == "same":
-            _same(key, sample, found)
+            _same(key, sample, held, found)
         else:
-            _figures(key, sample, found, deviations, gap_percent)
-    _curves(nodes, found, deviations, gap_percent)
+            gap = min(gap_percent, GAPS.get(key[0], gap_percent))
+            _figures(key, sample, held, found, deviations, gap)
+    compare_curves(nodes, found, deviations, gap_percent)
     return found
 
 
@@ -84,13 +64,6 @@ def gpu_names(identity: Mapping[str, Any]) -> str:
     return " and ".join(sorted({str(gpu.get("name")) for gpu in identity.get("gpus") or []}))
 
 
-def is_figure(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-Sample = List[Tuple[str, Finding]]
-
-
 def _samples(nodes: Mapping[str, Node]) -> Dict[Key, Sample]:
     found: Dict[Key, Sample] = {}
     for host, node in nodes.items():
@@ -103,6 +76,8 @@ def _samples(nodes: Mapping[str, Node]) -> Dict[Key, Sample]:
                 continue
             if one["value"] is None or (check.fleet != "same" and not is_figure(one["value"])):
                 continue
+            if check.fleet == "same" and (one["limit"] or {}).get("source") == SITE:
+                continue  # the site has said of this node what it is to have
             kind = cpu if check.name in WHAT_IS_THERE else models.get(one["subject"], whole)
             subject, alike = "", ""
             if check.scope == ENVIRONMENT:
@@ -113,27 +88,50 @@ def _samples(nodes: Mapping[str, Node]) -> Dict[Key, Sample]:
     return found
 
 
-def _figures(key: Key, sample: Sample, found: Fleet, deviations: float, gap_percent: float) -> None:
+def _by_memory(key: Key, sample: Sample, nodes: Mapping[str, Node], found: Fleet) -> Set[int]:
+    """Judge those by what the fleet has shown before that are too few to judge by; return their places."""
+    better, held = BY_NAME[key[0]].fleet, set()
+    for place, (host, one) in enumerate(sample):
+        for row in fleet_memory.found(nodes[host].learnt, *key, fresh=len(sample)):
+            if not fleet_memory.holds(row, one):
+                continue
+            held.add(place)
+            source = "%s, at %s" % (row["source"], row["run"])
+            limit = Limit(equal=row["common"]) if better == "same" else _limit(better, row["low"], row["high"])
+            why = limit._replace(source=source).complaint(one["value"], one["unit"])
+            line = "fleet: held against what %d %s showed at %s; only %d are looked at now" % (
+                *(row["count"], key[1], row["run"], len(sample)),
+            )
+            found.changed[host].append(
+                _fail(one, why, line, limit._replace(source=source), ANEW) if why else _with(one, line)
+            )
+    return held
+
+
+def _figures(key: Key, sample: Sample, held: Set[int], found: Fleet, deviations: float, gap_percent: float) -> None:
     better = BY_NAME[key[0]].fleet
+    rest = [one for place, one in enumerate(sample) if place not in held]
     values = {str(number): float(one["value"]) for number, (_host, one) in enumerate(sample)}
     band = fleet_limits.band(list(values.values()), deviations, gap_percent)
     if band is None:
-        _too_few(key, sample, found)
+        _too_few(key, sample, rest, found)
         return
     odd = fleet_limits.outliers(values, better, deviations, gap_percent)
-    figures = {"median": band.median, "low": band.low, "high": band.high, "common": None, "source": band.source}
-    found.figures.append(_row(key, sample, len(odd), figures))
     outside = [value for value in values.values() if not band.low <= value <= band.high]
+    why = None
     if 2 * len(outside) >= len(values):
-        _say(sample, found, "fleet: not judged, %d of %d stand apart from each other (%s)"
-             % (len(outside), len(values), band.source))  # fmt: skip
+        why = "%d of %d stand apart from each other" % (len(outside), len(values))
     elif better == "higher" and band.low <= 0 < band.median:
-        _say(sample, found, "fleet: not judged, the %d are so unlike each other that none could be odd (%s)"
-             % (len(values), band.source))  # fmt: skip
-    limit = {"higher": Limit(least=band.low), "lower": Limit(most=band.high)}.get(better, Limit(band.low, band.high))
-    limit = limit._replace(source=band.source)
+        why = "the %d are so unlike each other that none could be odd" % len(values)
+    row = {"median": band.median, "low": band.low, "high": band.high, "source": band.source}
+    tell(key, sample, odd, row, () if why else rest, found)
+    if why:
+        _say(rest, found, "fleet: not judged, %s (%s)" % (why, band.source))
+    limit = _limit(better, band.low, band.high)._replace(source=band.source)
     for number in odd:
         host, one = sample[int(number)]
+        if int(number) in held:
+            continue
         line = "fleet: median %s, band %s to %s, of %d %s (%d others)" % (
             *(_short(figure) for figure in (band.median, band.low, band.high)),
             *(len(sample), key[1], len(sample) - 1),
@@ -141,24 +139,30 @@ def _figures(key: Key, sample: Sample, found: Fleet, deviations: float, gap_perc
         found.changed[host].append(_fail(one, str(limit.complaint(one["value"], one["unit"])), line, limit))
 
 
-def _same(key: Key, sample: Sample, found: Fleet) -> None:
+def _limit(better: str, low: float, high: float) -> Limit:
+    return {"higher": Limit(least=low), "lower": Limit(most=high)}.get(better, Limit(low, high))
+
+
+def _same(key: Key, sample: Sample, held: Set[int], found: Fleet) -> None:
+    rest = [one for place, one in enumerate(sample) if place not in held]
     values = {str(number): _hashable(one["value"]) for number, (_host, one) in enumerate(sample)}
     if len(values) < fleet_limits.FEWEST:
-        _too_few(key, sample, found)
+        _too_few(key, sample, rest, found)
         return
     odd = fleet_limits.odd_ones(values)
     different = len(set(values.values()))
     if different > 1 and not odd:
-        _say(sample, found, "fleet: not judged, no value is that of more than half (%d values of %d)"
+        _say(rest, found, "fleet: not judged, no value is that of more than half (%d values of %d)"
              % (different, len(values)))  # fmt: skip
         return
     common = next(one["value"] for number, (_host, one) in enumerate(sample) if str(number) not in odd)
     count = len(sample) - len(odd)
     source = "what %d of %d have" % (count, len(sample))
-    figures = {"median": None, "low": None, "high": None, "common": common, "source": source}
-    found.figures.append(_row(key, sample, len(odd), figures))
+    tell(key, sample, odd, {"common": common, "source": source}, rest, found)
     for number in odd:
         host, one = sample[int(number)]
+        if int(number) in held:
+            continue
         said = ("%s %s" % (_short(common), one["unit"])).strip()
         why = "it is %s, while %d of %d of its kind (%s) have %s" % (
             *(("%s %s" % (_short(one["value"]), one["unit"])).strip(), count, len(sample), key[1], said),
@@ -167,47 +171,14 @@ def _same(key: Key, sample: Sample, found: Fleet) -> None:
         found.changed[host].append(_fail(one, why, line, Limit(equal=common, source=source)))
 
 
-def _curves(nodes: Mapping[str, Node], found: Fleet, deviations: float, gap_percent: float) -> None:
-    groups: Dict[Tuple[str, str], Dict[str, Training]] = {}
-    check = BY_NAME[CURVE]
-    for host, node in nodes.items():
-        for subject, training in node.trained.items() if node.asks_curves else ():
-            bad = [number for number, loss in enumerate(training.curve, 1) if not is_figure(loss)]
-            if bad:
-                why = "the loss of epoch %d is no finite number" % bad[0]
-                step = "train again on this node; if it stays so, its memory or GPU reckons wrongly: drain it"
-                found.changed[host].append(findings.failed(check, subject, None, why, step))
-            elif training.curve:
-                groups.setdefault((subject, node.group + training.alike), {})[host] = training
-    for (subject, _alike), members in groups.items():
-        curves = {host: training.curve for host, training in members.items()}
-        odd = fleet_limits.curve_outliers(curves, deviations, gap_percent)
-        for host, training in members.items():
-            found.changed[host].append(_curve(subject, training, odd.get(host), len(members)))
-
-
-def _curve(subject: str, training: Training, said: Optional[List[str]], count: int) -> Finding:
-    check, last = BY_NAME[CURVE], training.curve[-1]
-    if count < fleet_limits.FEWEST:
-        why = "%s the same training (versions, device, job), and %d are needed to say which is odd" % (
-            "no other node did" if count == 1 else "only %d nodes did" % count,
-            fleet_limits.FEWEST,
-        )
-        return findings.skipped(check, subject, why, "validate more nodes of this kind in one run")
-    if said:
-        why = "its losses leave the band of %d other nodes, first at %s" % (count - 1, said[0])
-        return findings.failed(check, subject, last, why, STEPS["train."], evidence=said)
-    return findings.passed(check, subject, last, evidence=["like the curves of %d other nodes" % (count - 1)])
-
-
-def _fail(one: Finding, why: str, line: str, limit: Limit) -> Finding:
-    step = next((step for prefix, step in STEPS.items() if one["check"].startswith(prefix)), STEPS["gpu."])
+def _fail(one: Finding, why: str, line: str, limit: Limit, more: str = "") -> Finding:
+    step = next((step for prefix, step in STEPS.items() if one["check"].startswith(prefix)), STEPS["gpu."]) + more
     return {**_with(one, line), "verdict": findings.FAIL, "limit": limit.to_dict(), "reason": why, "next_step": step}
 
 
-def _too_few(key: Key, sample: Sample, found: Fleet) -> None:
+def _too_few(key: Key, sample: Sample, rest: Sample, found: Fleet) -> None:
     """A fleet that is too small to judge is no proof: it is said."""
-    _say(sample, found, "fleet: not judged, %d of %s, and %d are needed to say which is odd"
+    _say(rest, found, "fleet: not judged, %d of %s, and %d are needed to say which is odd"
          % (len(sample), key[1], fleet_limits.FEWEST))  # fmt: skip
 
 
@@ -220,12 +191,6 @@ def _with(one: Finding, line: str) -> Finding:
     """The finding with one more line of evidence, which stands last whatever had to go for it."""
     kept = list(one.get("evidence") or [])[: findings.EVIDENCE_LINES - 1]
     return {**one, "evidence": [*kept, line[: findings.EVIDENCE_WIDTH]]}
-
-
-def _row(key: Key, sample: Sample, odd: int, figures: Mapping[str, Any]) -> Dict[str, Any]:
-    check, kind, subject, _alike = key
-    told = {"check": check, "kind": kind, "subject": subject or None, "unit": BY_NAME[check].unit}
-    return {**told, "count": len(sample), "odd": odd, **figures}
 
 
 def _hashable(value: Any) -> Any:

@@ -10,7 +10,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from ansible_collections.condafleet.core.plugins.module_utils import findings, former_generation, training_findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, asked
-from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import CURVE, Node, Training, merged
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_curves import CURVE
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import Node, Training
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import merged
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
 from ansible_collections.condafleet.core.plugins.module_utils.node_standing import checks_digest
 from ansible_collections.condafleet.core.plugins.module_utils.validation_record import record_of
@@ -18,6 +20,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_record 
 Finding = Dict[str, Any]
 CHECKED, LOOKED, TRAINED = "__validation_checked", "__validation_node", "__validation_trained"
 GROUPED, FORMER, FORMER_TRAINED = "__validation_grouped", "__validation_former", "__validation_former_trained"
+JUDGED = "__validation_judged"
 # A message names this many findings; the rest is in the report and on the node.
 SENTENCES = 4
 # And a sentence this many checks, or subjects.
@@ -48,7 +51,7 @@ def known_of(variables: Mapping[str, Any], alive: bool = True) -> Known:
     found.extend(dict(one) for one in (grouped if isinstance(grouped, (list, tuple)) else ()))
     trained = {one.subject: one for one in map(_training, results) if one}
     group = str(declared.get("group") or "fleet")
-    node = Node(found, identity, trained, group, CURVE in wanted)
+    node = Node(found, identity, trained, group, CURVE in wanted, looked.get("learnt") or [])
     return Known(node, identity, declared, looked.get("began"), _lost(variables, alive))
 
 

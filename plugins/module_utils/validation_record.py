@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import files, findings, prometheus_text
+from ansible_collections.condafleet.core.plugins.module_utils import files, findings, fleet_memory, prometheus_text
 from ansible_collections.condafleet.core.plugins.module_utils.validation_history import (
     SUFFIX,
     history_folder,
@@ -65,8 +65,17 @@ def stands_otherwise(before: Any, after: Mapping[str, Any], rehearsed: bool = Fa
     return former[:3] != latter[:3] or former[4] != latter[4] or not seen <= set(former[-1])
 
 
-def store(root: str, record: Mapping[str, Any], keep: int, textfile_dir: Optional[str], write: bool = True) -> Stored:
+def store(
+    root: str,
+    record: Mapping[str, Any],
+    keep: int,
+    textfile_dir: Optional[str],
+    write: bool = True,
+    learnt: Sequence[Dict[str, Any]] = (),
+) -> Stored:
     """Keep the record as node.json and in the history (the newest `keep`), and write the metrics. OSError if it can't.
+
+    `learnt` is what the node is to keep of what the fleet has shown (fleet_memory.py).
 
     Without `write` it is only told what would be done.
     """
@@ -81,6 +90,8 @@ def store(root: str, record: Mapping[str, Any], keep: int, textfile_dir: Optiona
         os.makedirs(history_folder(root), mode=0o755, exist_ok=True)
         files.write_json(kept, record)
         files.write_json(node, record)
+        if learnt:
+            files.write_json(fleet_memory.path_of(root), fleet_memory.as_file(learnt))
         _forget(root, keep)
     if textfile_dir:
         path = os.path.join(textfile_dir, METRICS)

@@ -209,6 +209,13 @@ began:
   description: When, UTC in ISO 8601. (C(started) is a word of async_status.)
   returned: success
   type: str
+learnt:
+  description:
+    - What the fleet has shown at earlier validations, as the node keeps it (C(ROOT/validation/fleet.json)). It is held
+      against that where too few nodes are looked at together.
+  returned: success
+  type: list
+  elements: dict
 ended:
   description: When, UTC in ISO 8601.
   returned: success
@@ -219,6 +226,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.condafleet.core.plugins.module_utils import fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import check_declared
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.node_checks import Request, check_node
@@ -286,7 +294,7 @@ def main():
         answer = check_node(request, Progress(progress_file(params["root"], params["job"])))
     except FleetError as error:
         module.fail_json(msg=error.message)
-    module.exit_json(changed=False, **answer)
+    module.exit_json(changed=False, learnt=fleet_memory.read(params["root"]), **answer)
 
 
 if __name__ == "__main__":

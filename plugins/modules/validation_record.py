@@ -33,6 +33,11 @@ options:
     description: The record itself. Filled by the action, unless it is given.
     type: dict
     default: {}
+  learnt:
+    description: What the fleet has shown, for the node to keep (C(ROOT/validation/fleet.json)). Filled by the action.
+    type: list
+    elements: dict
+    default: []
   keep:
     description: How many validations the history keeps.
     type: int
@@ -97,6 +102,7 @@ def main():
             "run": {"type": "str"},
             "judged": {"type": "dict", "default": {}},
             "record": {"type": "dict", "default": {}},
+            "learnt": {"type": "list", "elements": "dict", "default": []},
             "keep": {"type": "int", "default": 20},
             "textfile_dir": {"type": "path"},
         },
@@ -106,7 +112,14 @@ def main():
     if not given["record"]:
         module.fail_json(msg="record: it is empty. Next: run this by its action, in a task.")
     try:
-        stored = store(given["root"], given["record"], given["keep"], given["textfile_dir"], not module.check_mode)
+        stored = store(
+            given["root"],
+            given["record"],
+            given["keep"],
+            given["textfile_dir"],
+            write=not module.check_mode,
+            learnt=given["learnt"],
+        )
     except OSError as error:
         module.fail_json(
             msg="validation_root: %s can't be written (%s). Accepted: a folder that the user whom Ansible works as may "

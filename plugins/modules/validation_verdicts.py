@@ -13,6 +13,8 @@ description:
     them, and holds what nodes have passed beside what the others of their kind have.
   - Figures stand apart by the median and the MAD, what all should share by the majority, loss curves by each epoch.
     With fewer than three of a kind nothing is judged, and the findings say so.
+  - A node keeps what it was judged by. Where fewer than half of those are looked at together, that counts instead, so
+    that no odd node passes for being looked at alone.
   - Nodes are of a kind where C(validation_group), and the models of GPUs and CPU are the same; trainings where
     environment, framework, versions, device and job are the same too.
   - Reads variables of the hosts. It is to be run once, by any host, in a play over all of them. In a play with
@@ -87,6 +89,9 @@ verdicts:
     bad:
       description: The names of the checks that were not passed.
       type: list
+    judged_by:
+      description: The places of those RV(figures) that it was judged by.
+      type: list
 lost:
   description:
     - By host, the record of one that dropped out after it was looked at, as M(condafleet.core.validation_record)
@@ -95,8 +100,9 @@ lost:
   returned: always
 figures:
   description:
-    - What the fleet has shown, a row for each check and kind of node, with C(check), C(kind), C(subject), C(unit),
-      C(count), C(median), C(low), C(high), C(common), C(odd) and C(source).
+    - What the fleet has shown, a row for each check and kind of node (and epoch, of losses), with C(check), C(kind),
+      C(subject), C(epoch), C(alike) (a digest of what else has to be the same), C(unit), C(count), C(median), C(low),
+      C(high), C(common), C(odd) and C(source).
   type: list
   returned: always
 msg:
