@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import CHECKS, LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL
 
+TRAININGS = ("train.mnist", "train.curve", "train.speed")
 # What of the declaration decides how a node is judged.
 JUDGED_BY = ("checks", "mounts", "xid_hours", "deviations", "gap_percent")
 
@@ -39,3 +40,19 @@ def needs_checks(checked: Optional[Mapping[str, Any]], level: str, digest: str) 
     if checked.get("verdict") in (FAIL, ERROR):
         return "the last verdict was %s" % checked["verdict"]
     return None
+
+
+def condemned(record: Any, environment: str, framework: str) -> Optional[str]:
+    """Why a training is done again though its own verdict was PASS: its figures were no good to the site or the fleet.
+
+    `record` is ROOT/validation/node.json. Without this a node would be held to what it did before it was mended.
+    """
+    found: List[Any] = record.get("findings") or [] if isinstance(record, Mapping) else []
+    bad = [
+        str(one["check"])
+        for one in found
+        if one.get("check") in TRAININGS
+        and one.get("subject") == "%s/%s" % (environment, framework)
+        and one.get("verdict") in (FAIL, ERROR)
+    ]
+    return "the last verdict on %s was bad" % " and ".join(bad) if bad else None

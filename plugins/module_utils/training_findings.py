@@ -79,7 +79,8 @@ def _speed(result: Mapping[str, Any], asked: Asked) -> Finding:
     threads = result.get("threads")
     quota = "" if result.get("cpu_quota") is None else ", the cgroup allows %g CPUs" % result["cpu_quota"]
     evidence = [
-        "%s, on %s with %s thread(s)%s" % (result.get("images_per_second_of"), _device(result), threads, quota),
+        "%s, on %s with %s thread(s)%s; trained %s"
+        % (result.get("images_per_second_of"), _device(result), threads, quota, result.get("started") or "before"),
         *["epoch %s: %s images/s" % (one.get("epoch"), one.get("images_per_second")) for one in _epochs(result)],
     ]
     return findings.judged(

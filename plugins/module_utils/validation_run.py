@@ -15,6 +15,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import validation_
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.node_standing import condemned
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
     ERROR,
@@ -85,6 +86,9 @@ def why_run(task: Task) -> Optional[str]:
     stored = {task.environment: {task.framework: task.stored()}}
     current = os.path.basename(prefix) if prefix else None
     why = needs_validation(stored, task.environment, current, task.framework, task.digest)
+    if not why and task.kind == TRAIN and not task.generation:
+        record = files.read_json(os.path.join(task.options["root"], "validation", "node.json"))
+        why = condemned(record, task.environment, task.framework)
     return why or ("asked for" if task.options.get("rerun") else None)
 
 

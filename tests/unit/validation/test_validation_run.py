@@ -78,6 +78,12 @@ def test_a_pass_is_stored_with_its_weights_and_holds(options: Options, tmp_path:
     assert result["data"]["sha256"] == {entry["name"]: entry["sha256"] for entry in options["data"]}
     assert why_run(Task(options)) is None
     assert why_run(Task({**options, "rerun": True})) == "asked for"
+    # Another than this one was condemned by the fleet, then this one.
+    record = Path(options["root"]) / "validation" / "node.json"
+    for subject, why in (("other/torch", None), ("e/torch", "the last verdict on train.speed was bad")):
+        finding = {"check": "train.speed", "subject": subject, "verdict": "FAIL"}
+        record.write_text(json.dumps({"findings": [finding]}))
+        assert why_run(Task(options)) == why
     assert why_run(Task({**options, "epochs": 3})) == "the job changed (scripts, data or schedule)"
 
 
