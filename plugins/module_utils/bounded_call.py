@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.child_group import PR_SET_PDEATHSIG
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.progress import held_locks
 
 
 class NoAnswerError(FleetError):
@@ -59,6 +60,9 @@ def _be_the_child(work: Callable[[], Dict[str, Any]], reading: int, writing: int
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         os.close(reading)
+        # One that is left behind, asleep in the kernel, must not keep a lock for as long.
+        for lock in held_locks():
+            os.close(lock)
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)

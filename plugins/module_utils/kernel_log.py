@@ -6,15 +6,26 @@ A log that can't be read, or that reaches back less far than the window, is no p
 
 from __future__ import annotations
 
+import collections
 import errno
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError, in_child
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
 
 KMSG = "/dev/kmsg"
+# Seconds by which the times of the first messages and of the start itself may differ.
+SPARE = 5
+# The kernel's first words, and among how many lines they are looked for.
+FIRST_WORDS, FIRST_LINES = "Linux version ", 20
+# Of each Xid of each device so many messages are kept: the newest. A sick one can make thousands a minute.
+MOST_ALIKE = 50
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]*\): (\d+)(.*)")
 
 # Which Xids condemn a GPU, and what they say. After NVIDIA's Xid catalog (https://docs.nvidia.com/deploy/xid-errors/).
@@ -42,7 +53,8 @@ CONDEMNING = {
 
 
 class Messages(NamedTuple):
-    """`lines` are (seconds since the epoch, text); `since` is how far back they reach; `source` is where they stood."""
+    """`lines` are (seconds since the epoch, text), at least those that tell of an Xid; `since` is how far back the log
+    reaches; `source` is where they stood."""
 
     lines: List[Tuple[float, str]]
     since: float
@@ -56,17 +68,17 @@ class NoLogError(Exception):
 def read(window: float, limit: float = 20.0, kmsg: str = KMSG) -> Messages:
     """The kernel's messages: its own ring buffer, and where that is too young or closed, the journal.
 
-    `window` and `limit` are in seconds; NoLogError where there is neither.
+    `window` is in seconds, `limit` what the journal may take; NoLogError where there is neither.
     """
-    tried = []
+    tried: List[str] = []
     best: Optional[Messages] = None
     for attempt in (lambda: from_kmsg(kmsg), lambda: from_journal(window, limit)):
         try:
             found = attempt()
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, NoAnswerError) as error:
             tried.append(str(error))
             continue
-        if found.since <= time.time() - window:
+        if reaches(found, window, time.time()):
             return found
         if best is None or found.since < best.since:
             best = found
@@ -75,8 +87,17 @@ def read(window: float, limit: float = 20.0, kmsg: str = KMSG) -> Messages:
     return best
 
 
+def reaches(messages: Messages, window: float, now: float) -> bool:
+    """Whether a log tells of the whole window; also where it is complete since the node was started."""
+    return messages.since <= max(now - window, booted(now) + SPARE)
+
+
+def booted(now: float) -> float:
+    return now - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 def from_kmsg(path: str = KMSG) -> Messages:
-    boot = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
+    boot = booted(time.time())
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         lines, first = parse_kmsg(_records(handle), boot)
@@ -103,37 +124,82 @@ def parse_kmsg(text: str, boot: float) -> Tuple[List[Tuple[float, str]], Optiona
 
 
 def from_journal(window: float, limit: float) -> Messages:
+    """What the journal keeps of this start of the node. It is asked in a child that is abandoned after `limit` seconds:
+    where the disk below it is dead, it sleeps in the kernel."""
     program = shutil.which("journalctl")
     if not program:
         raise ValueError("there is no journalctl")
-    start = time.time() - window
-    done = subprocess.run(
-        [program, "--dmesg", "--no-pager", "--quiet", "--output=short-unix", "--since=@%d" % start],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=limit,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise ValueError("journalctl: %s" % done.stderr.decode("utf-8", "replace").strip()[:200])
-    lines = parse_journal(done.stdout.decode("utf-8", "replace"))
-    # Also where the kernel has started within the window: it had something to say then.
-    if not lines and not _keeps_kernel_log(program, limit):
+    now = time.time()
+    told = in_child(lambda: _journal(program or "", now - window), limit, "journalctl")
+    if told["failed"]:
+        raise ValueError("journalctl: %s" % told["failed"])
+    if told["oldest"] is None:
         raise ValueError("the journal keeps no messages of the kernel")
-    return Messages(lines, start, "journalctl --dmesg")
+    lines = [(float(when), str(text)) for when, text in told["lines"]]
+    # A journal that has been shortened begins later, however far back it is asked for.
+    return Messages(lines, booted(now) if told["whole"] else told["oldest"], "journalctl --dmesg")
 
 
-def parse_journal(text: str) -> List[Tuple[float, str]]:
+def _journal(program: str, start: float) -> Dict[str, Any]:
+    """{oldest: when its first message was, or None, whole: whether that is the kernel's first one, lines, failed}."""
+    command = [program, "--dmesg", "--no-pager", "--quiet", "--output=short-unix"]
+    with _running(command) as child:
+        first = list(itertools.islice(child.stdout, FIRST_LINES))
+    begins = list(parse_journal(first))
+    with _running([*command, "--since=@%d" % start]) as child:
+        said: Deque[str] = collections.deque(maxlen=3)
+        lines = _last_ones(parse_journal(_heard(child.stdout, said)))
+        status = child.wait()
+    return {
+        "oldest": next((when for when, _text in begins), None),
+        "whole": any(FIRST_WORDS in text for _when, text in begins),
+        "lines": lines,
+        "failed": (" ".join(" ".join(said).split())[-200:] or "status %d" % status) if status else None,
+    }
+
+
+def _running(command: List[str]) -> Any:
+    return child_group(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _heard(stream: Iterable[str], said: Deque[str]) -> Iterable[str]:
+    """The lines of a stream, of which `said` keeps the last ones."""
+    for line in stream:
+        said.append(line)
+        yield line
+
+
+def _last_ones(lines: Iterable[Tuple[float, str]]) -> List[Tuple[float, str]]:
+    """Those that tell of an Xid, and of many alike the newest."""
+    kept: Dict[Tuple[str, str], Deque[Tuple[float, str]]] = {}
+    for when, text in lines:
+        match = XID.search(text)
+        if match:
+            alike = kept.setdefault((match.group(1), match.group(2)), collections.deque(maxlen=MOST_ALIKE))
+            alike.append((when, text))
+    return sorted(itertools.chain.from_iterable(kept.values()))
+
+
+def parse_journal(lines: Iterable[str]) -> Iterator[Tuple[float, str]]:
     """Lines of `SECONDS HOST kernel: MESSAGE`."""
-    found = []
-    for line in text.splitlines():
+    for line in lines:
         match = re.match(r"(\d+\.\d+) \S+ kernel: (.*)", line)
         if match:
-            found.append((float(match.group(1)), match.group(2)))
-    return found
+            yield float(match.group(1)), match.group(2)
 
 
 def xids(messages: Messages, window: float, now: float) -> List[Dict[str, Any]]:
     """[{time, age (seconds), bus_id, xid, meaning (null for one that condemns nobody), text}] of the window."""
     found = []
-    for when, text in messages.lines:
+    for when, text in _last_ones(messages.lines):
         match = XID.search(text)
         if match and now - window <= when:
             number = int(match.group(2))
@@ -172,11 +238,3 @@ def _records(handle: int) -> str:
             break
         pieces.append(piece)
     return b"".join(pieces).decode("utf-8", "replace")
-
-
-def _keeps_kernel_log(program: str, limit: float) -> bool:
-    done = subprocess.run(
-        [program, "--dmesg", "--no-pager", "--quiet", "--lines=1"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=limit,
-    )  # fmt: skip
-    return bool(done.stdout.strip())

@@ -171,15 +171,13 @@ def _xids(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], 
     progress("xid", message="the kernel's log of %g h" % request.xid_hours)
     step = "let the module run as root, and keep a journal of the kernel's messages (Storage=persistent)"
     try:
-        messages = kernel_log.read(window, one.timeout / 2)
+        messages = kernel_log.read(window, one.timeout)
     except kernel_log.NoLogError as error:
         return [findings.unknown(one.check, NODE, str(error), step)]
     here = time.time()
     seen = kernel_log.xids(messages, window, here)
     found = checks_gpu.xid_findings(sight.gpus, seen, window, one, messages.source)
-    # What is complete since the start holds all that this start of the node has to tell.
-    booted = here - time.clock_gettime(time.CLOCK_MONOTONIC)
-    if messages.since <= max(here - window, booted + 5):
+    if kernel_log.reaches(messages, window, here):
         return found
     hours = (here - messages.since) / HOUR
     why = "%s reaches back %.1f h of %g h" % (messages.source, hours, request.xid_hours)

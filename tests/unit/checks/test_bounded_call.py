@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import HungError, NoAnswerError, in_child
+from ansible_collections.condafleet.core.plugins.module_utils.progress import held_locks, node_lock
 
 
 def test_the_answer_comes_back() -> None:
@@ -40,6 +41,13 @@ def test_who_hangs_is_ended() -> None:
     with pytest.raises(HungError, match=r"the disk did not answer within 0\.3 seconds"):
         in_child(lambda: time.sleep(60), 0.3, "the disk")  # type: ignore[arg-type, return-value]
     assert time.monotonic() - start < 10
+
+
+def test_a_child_that_may_be_left_behind_holds_no_lock(tmp_path: Path) -> None:
+    with node_lock(str(tmp_path), "look"):
+        held = {os.path.realpath(f"/proc/self/fd/{lock}") for lock in held_locks()}
+        told = in_child(lambda: {"open": [os.path.realpath(one.path) for one in os.scandir("/proc/self/fd")]}, 10, "it")
+    assert held and not held & set(told["open"])
 
 
 def test_a_child_goes_with_who_asked() -> None:

@@ -25,7 +25,7 @@ def test_records_of_the_ring_buffer_are_read_with_their_times() -> None:
 
 def test_lines_of_the_journal_are_read_with_their_times() -> None:
     text = f"1700000000.123456 node01 kernel: {LOST}\n1700000001.5 node01 systemd[1]: {LOST}\n-- No entries --\n"
-    assert kernel_log.parse_journal(text) == [(1700000000.123456, LOST)]
+    assert list(kernel_log.parse_journal(text.splitlines())) == [(1700000000.123456, LOST)]
 
 
 def test_old_xids_keep_nobody_out() -> None:
@@ -94,8 +94,8 @@ def test_without_any_log_it_is_said_what_was_tried(tmp_path: Path, monkeypatch: 
 JOURNAL = """#!/bin/sh
 # Every message that this journal keeps, or those since a moment that is given.
 case "$*" in
-  *--lines=1*) tail -n 1 "$0.log" ;;
-  *) awk -v since="$(echo "$*" | sed 's/.*--since=@//')" '$1 >= since' "$0.log" ;;
+  *--since*) awk -v since="$(echo "$*" | sed 's/.*--since=@//')" '$1 >= since' "$0.log" ;;
+  *) cat "$0.log" ;;
 esac
 """
 
@@ -115,6 +115,48 @@ def test_a_journal_without_the_kernels_messages_proves_nothing(journal: Path, tm
     journal.write_text("")
     with pytest.raises(kernel_log.NoLogError, match="the journal keeps no messages of the kernel"):
         kernel_log.read(window, kmsg=str(tmp_path / "kmsg"))
+
+
+def test_a_journal_that_was_shortened_reaches_back_to_its_first_message_only(journal: Path, tmp_path: Path) -> None:
+    here = time.time()
+    journal.write_text(f"{here - 60:.6f} node01 kernel: usb 1-1: new\n")
+    found = kernel_log.read(7200, kmsg=str(tmp_path / "kmsg"))
+    assert here - found.since == pytest.approx(60, abs=1)
+    # The kernel's first words: nothing is missing since the node was started, whenever they were written down.
+    journal.write_text(f"{here - 60:.6f} node01 kernel: Linux version 6.1\n")
+    found = kernel_log.read(7200, kmsg=str(tmp_path / "kmsg"))
+    assert here - found.since == pytest.approx(time.clock_gettime(time.CLOCK_MONOTONIC), abs=5)
+
+
+def test_a_journal_that_hangs_is_left_behind(journal: Path, tmp_path: Path) -> None:
+    journal.with_suffix("").write_text("#!/bin/sh\nsleep 61\n")
+    start = time.monotonic()
+    with pytest.raises(kernel_log.NoLogError, match=r"journalctl did not answer within 0\.5 seconds"):
+        kernel_log.read(7200, 0.5, kmsg=str(tmp_path / "kmsg"))
+    # Nor does it hide what the ring buffer tells.
+    up = time.clock_gettime(time.CLOCK_MONOTONIC)
+    (tmp_path / "kmsg").write_text(f"3,900,{int((up - 1) * 1e6)},-;{LOST}\n")
+    assert [text for _when, text in kernel_log.read(7200, 0.5, kmsg=str(tmp_path / "kmsg")).lines] == [LOST]
+    assert time.monotonic() - start < 15
+
+
+def test_a_journal_that_can_t_be_read_says_why(journal: Path, tmp_path: Path) -> None:
+    journal.write_text(f"{time.time() - 9000:.6f} node01 kernel: {LOST}\n")
+    journal.with_suffix("").write_text("#!/bin/sh\necho 'Journal file is truncated' >&2; exit 1\n")
+    with pytest.raises(kernel_log.NoLogError, match="journalctl: Journal file is truncated"):
+        kernel_log.read(7200, kmsg=str(tmp_path / "kmsg"))
+
+
+def test_of_a_flood_in_the_journal_little_is_kept_and_nothing_that_condemns_is_lost(
+    journal: Path, tmp_path: Path
+) -> None:
+    here = time.time()
+    flood = LOST.replace("79", "31")
+    noise = [f"{here - 5000 + number / 100:.6f} node01 kernel: {flood}\n" for number in range(100_000)]
+    journal.write_text(f"{here - 9000:.6f} node01 kernel: x\n{here - 6000:.6f} node01 kernel: {LOST}\n{''.join(noise)}")
+    lines = kernel_log.read(7200, kmsg=str(tmp_path / "kmsg")).lines
+    assert len(lines) <= 2 * kernel_log.MOST_ALIKE
+    assert [text for _when, text in lines].count(LOST) == 1
 
 
 def test_a_quiet_window_of_a_journal_that_keeps_them_is_a_proof(journal: Path, tmp_path: Path) -> None:
