@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many CPUs this process may really use: its cgroup's quota (v1 and v2, every level above it counts) and affinity.
+"""How many CPUs and how much memory this process may really use: its cgroup's limits (v1 and v2, every level above it
+counts) and affinity.
 
 `os.cpu_count()` and most frameworks count the machine's, and start that many threads in a container that may use two.
 """
@@ -16,20 +17,39 @@ Read = Callable[[str], Optional[str]]
 def cpu_quota(read: Optional[Read] = None) -> Optional[float]:
     """The least quota in CPUs over all levels, such as 1.5; None where nothing limits. `read(path)` gives a text."""
     source = read or _read
+
+    def quota(folder: str, first: bool) -> Optional[float]:
+        if first:
+            return _v1(source(folder + "/cpu.cfs_quota_us"), source(folder + "/cpu.cfs_period_us"))
+        return _v2(source(posixpath.join(folder, "cpu.max")))
+
+    return _least(source, "cpu", quota)
+
+
+def memory_limit(read: Optional[Read] = None) -> Optional[int]:
+    """The least limit in bytes over all levels; None where nothing limits. Without any limit v1 tells a huge number."""
+    source = read or _read
+
+    def limit(folder: str, first: bool) -> Optional[float]:
+        name = "memory.limit_in_bytes" if first else "memory.max"
+        text = (source(posixpath.join(folder, name)) or "").strip()
+        return int(text) if text.isdigit() else None
+
+    found = _least(source, "memory", limit)
+    return None if found is None else int(found)
+
+
+def _least(source: Read, controller: str, ask: Callable[[str, bool], Optional[float]]) -> Optional[float]:
+    """The least of what `ask(folder, whether it is of v1)` tells of all levels of this process's cgroup."""
     mounts = source("/proc/self/mountinfo") or ""
     found: List[float] = []
     for line in (source("/proc/self/cgroup") or "").splitlines():
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if number == "0" and not controllers:
-            folders = _levels(_mounted(mounts, "cgroup2", ""), path)
-            values = [_v2(source(posixpath.join(folder, "cpu.max"))) for folder in folders]
-        elif "cpu" in controllers.split(","):
-            folders = _levels(_mounted(mounts, "cgroup", "cpu"), path)
-            values = [
-                _v1(source(folder + "/cpu.cfs_quota_us"), source(folder + "/cpu.cfs_period_us")) for folder in folders
-            ]
-        else:
+        second = number == "0" and not controllers
+        if not second and controller not in controllers.split(","):
             continue
+        mounted = _mounted(mounts, "cgroup2", "") if second else _mounted(mounts, "cgroup", controller)
+        values = [ask(folder, not second) for folder in _levels(mounted, path)]
         found += [value for value in values if value is not None]
     return min(found) if found else None
 

@@ -45,9 +45,9 @@ HOST_CHECKS: Tuple[Check, ...] = (
     Check("host.clock", 1, STANDARD, NODE, "s", "How far may the clock be off, by the kernel's own estimate?",
           most=0.5, source="condafleet: logs of several nodes can be put in order; chrony and NTP keep far less"),
     Check("host.shm", 1, STANDARD, NODE, "GiB", "How large is /dev/shm?", least=1.0, source=SHM),
-    Check("host.nofile", 1, STANDARD, NODE, "files", "How many files may a job open (soft limit)?",
+    Check("host.nofile", 1, STANDARD, NODE, "files", "How many files may a session open (soft limit)?",
           least=1024, source="the default of Linux; data loaders with many workers want more"),
-    Check("host.memlock", 1, STANDARD, NODE, "", "May jobs lock memory without limit, where there is InfiniBand?"),
+    Check("host.memlock", 1, STANDARD, NODE, "", "May a session lock memory without limit, where there is InfiniBand?"),
     Check("host.mounts", 1, STANDARD, NODE, "", "Are the declared mounts there, writable, with the space they need?"),
     Check("host.driver", 1, SMOKE, NODE, "", "Are the NVIDIA driver's kernel module and libraries of one version?"),
 )  # fmt: skip

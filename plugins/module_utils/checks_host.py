@@ -11,6 +11,11 @@ from ansible_collections.condafleet.core.plugins.module_utils.driver_libraries i
 
 Finding = Dict[str, Any]
 NODE = "node"
+# What the module can see are the limits of its own session.
+LIMITS_STEP = (
+    "set %s in /etc/security/limits.d (a line for * does not count for root) or sshd's unit; where jobs have limits of "
+    "a scheduler's own, switch this check off"
+)
 
 
 def host_findings(
@@ -47,7 +52,7 @@ def _clock(told: Mapping[str, Any], one: Asked) -> Finding:
     clock = told.get("clock")
     if clock is None:
         return _unread(told, "clock", one)
-    step = "start chrony, systemd-timesyncd or ptp4l on the node"
+    step = "start chrony, systemd-timesyncd or ptp4l on the node; chrony tells the kernel only with rtcsync in its file"
     if not clock["synchronised"]:
         why = "nothing keeps the clock: the kernel calls it unsynchronised"
         return findings.failed(one.check, NODE, clock["error_seconds"], why, step, one.limit)
@@ -60,7 +65,7 @@ def _nofile(told: Mapping[str, Any], one: Asked) -> Finding:
         return _unread(told, "nofile", one)
     if value < 0:
         return findings.passed(one.check, NODE, "unlimited", one.limit)
-    return findings.judged(one.check, NODE, value, one.limit, "raise nofile in /etc/security/limits.d or the unit")
+    return findings.judged(one.check, NODE, value, one.limit, LIMITS_STEP % "nofile to 1024 or more")
 
 
 def _memlock(told: Mapping[str, Any], one: Asked) -> Finding:
@@ -71,12 +76,12 @@ def _memlock(told: Mapping[str, Any], one: Asked) -> Finding:
     if value is None:
         return _unread(told, "memlock", one)
     shown = "unlimited" if value < 0 else value
-    step = "set memlock to unlimited in /etc/security/limits.d or the unit (LimitMEMLOCK=infinity)"
+    step = LIMITS_STEP % "memlock to unlimited"
     if value < 0:
         return findings.passed(one.check, NODE, shown, one.limit)
     if one.limit:
         return findings.judged(one.check, NODE, value, one.limit, step)
-    why = "%d bytes may be locked; RDMA registers far more (%s)" % (value, ", ".join(devices))
+    why = "%d bytes may be locked by this session; RDMA registers far more (%s)" % (value, ", ".join(devices))
     return findings.failed(one.check, NODE, shown, why, step)
 
 
@@ -90,8 +95,10 @@ def _mounts(told: Mapping[str, Any], one: Asked, mounts: List[Mapping[str, Any]]
         said = _wrong_mount(found, entry)
         wrong += ["%s %s" % (found["path"], said)] if said else []
     evidence = [
-        "%s: %s" % (found["path"], "not there" if found["free_gib"] is None else "%.1f GiB free" % found["free_gib"])
+        "%s: %s"
+        % (found["path"], "free space unknown" if found["free_gib"] is None else "%.1f GiB free" % found["free_gib"])
         for found in told["mounts"]
+        if found["there"]
     ]
     if wrong:
         step = "mount it, or correct validation_mounts"
@@ -118,6 +125,10 @@ def _driver(told: Mapping[str, Any], one: Asked) -> Finding:
     other = mismatch(told["driver"], told["libraries"])
     evidence = ["kernel module %s" % told["driver"]]
     evidence += ["%s %s" % (library["path"], library["version"]) for library in told["libraries"]]
+    if not told["libraries"]:
+        why = "kernel module %s is loaded, and its libraries are not where the loader looks" % told["driver"]
+        step = "install the driver's libraries (ldconfig -p | grep libcuda shows them), or switch this check off"
+        return findings.unknown(one.check, NODE, why, step, evidence=evidence)
     if other:
         why = "the kernel module is %s, its libraries are %s" % (told["driver"], other)
         return findings.failed(one.check, NODE, told["driver"], why, "reboot the node", evidence=evidence)

@@ -60,6 +60,7 @@ def _configured(root: str) -> List[str]:
     try:
         names = sorted(name for name in os.listdir(place) if name.endswith(".conf"))
     except OSError:
-        return []
-    lines = [line.strip() for name in names for line in (files.read_text(os.path.join(place, name)) or "").splitlines()]
+        names = []
+    paths = [os.path.join(root, "etc/ld.so.conf"), *(os.path.join(place, name) for name in names)]
+    lines = [line.strip() for path in paths for line in (files.read_text(path) or "").splitlines()]
     return [line for line in lines if line.startswith("/")]

@@ -26,7 +26,7 @@ SAMPLE_BYTES = 1 << 16
 
 def observe(mounts: Sequence[Mapping[str, Any]] = (), root: str = "/") -> Dict[str, Any]:
     """{cpus, memory_gib, numa, clock: {synchronised, error_seconds}, shm_gib, nofile, memlock, infiniband, driver,
-    libraries, mounts: [{path, there, mounted, free_gib, problem}], time, errors}.
+    libraries, mounts: [{path, there, mounted, free_gib, problem, denied}], time, errors}.
 
     `mounts` are {path, least_free_gib?, writable?}; `root` is below which /proc, /sys and libraries are read (tests).
     """
@@ -68,12 +68,8 @@ def memory(root: str = "/") -> float:
     told = observe_node.memory_bytes(files.read_text(os.path.join(root, "proc/meminfo")) or "")
     if told is None:
         raise ValueError("/proc/meminfo does not tell")
-    limits = [told]
-    for name in ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = (files.read_text(os.path.join(root, name)) or "").strip()
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits) / GIB
+    limit = cgroup.memory_limit(lambda path: files.read_text(os.path.join(root, path.lstrip("/"))))
+    return min(told, told if limit is None else limit) / GIB
 
 
 def numa_nodes(root: str = "/") -> int:
@@ -123,7 +119,7 @@ def mount(wanted: Mapping[str, Any], root: str = "/") -> Dict[str, Any]:
     """How a declared mount stands: whether it is one, its free GiB, and what is wrong where it is to be written."""
     path = os.path.join(root, str(wanted["path"]).lstrip("/"))
     found: Dict[str, Any] = {"path": wanted["path"], "there": os.path.isdir(path), "mounted": False}
-    found.update(free_gib=None, problem=None)
+    found.update(free_gib=None, problem=None, denied=False)
     if not found["there"]:
         return found
     found["mounted"] = os.path.ismount(path)
@@ -133,7 +129,7 @@ def mount(wanted: Mapping[str, Any], root: str = "/") -> Dict[str, Any]:
         if wanted.get("writable"):
             found["problem"] = write_and_read(path)
     except OSError as error:
-        found["problem"] = str(error)
+        found.update(problem=str(error), denied=isinstance(error, PermissionError))
     return found
 
 

@@ -23,6 +23,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     speed_disk,
     speed_run,
 )
+from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError, in_child
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
@@ -114,14 +115,24 @@ def _host(request: Request, progress: Progress) -> Dict[str, Any]:
     told["mounts"] = []
     for entry in request.mounts if asked else ():
         progress("mounts", message=str(entry["path"]))
-        told["mounts"].append(_mount(entry, asked.timeout if asked else HOST_LIMIT, request.rehearse))
+        told["mounts"].append(_mount(entry, asked.timeout if asked else HOST_LIMIT, request))
     return told
 
 
-def _mount(entry: Mapping[str, Any], limit: float, rehearse: bool) -> Dict[str, Any]:
-    look = {**entry, "writable": bool(entry.get("writable")) and not rehearse}
+def _mount(entry: Mapping[str, Any], limit: float, request: Request) -> Dict[str, Any]:
+    wanted_so = {**entry, "writable": bool(entry.get("writable")) and not request.rehearse}
+
+    def look() -> Dict[str, Any]:
+        found = host_probe.mount(wanted_so)
+        owner = children.account(request.speed.user) if found["denied"] else None
+        if owner is None:
+            return found
+        # File servers take root for nobody (root_squash). This child does nothing else: it stays that account.
+        children.prepared(0, owner)()
+        return host_probe.mount(wanted_so)
+
     try:
-        return in_child(lambda: host_probe.mount(look), limit, "the file system")
+        return in_child(look, limit, "the file system")
     except NoAnswerError as error:
         return {"path": entry["path"], "there": True, "mounted": True, "free_gib": None, "problem": error.message}
 

@@ -84,7 +84,9 @@ options:
     type: dict
     default: {}
   user:
-    description: The account that speed is measured as. Without it, the one that the module runs as.
+    description:
+      - The account that speed is measured as. Without it, the one that the module runs as.
+      - Mounts are written as this account where the module's own may not, as on file servers that take root for nobody.
     type: str
   nice:
     description: How far the measuring stands back behind other processes, 0 to 19.

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.condafleet.core.plugins.module_utils import checks_host, host_probe
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import HOST_CHECKS
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked, check_declared
+from ansible_collections.condafleet.core.plugins.module_utils.driver_libraries import driver_libraries
 
 SOUND: dict[str, Any] = {
     "cpus": 64.0,
@@ -54,7 +55,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "a container's shared memory": ("host.shm", {"shm_gib": 0.0625}, "it is 0.06 GiB, less than 1"),
     "few open files": ("host.nofile", {"nofile": 256}, "it is 256 files, less than 1024"),
-    "locked memory is limited": ("host.memlock", {"memlock": 65536}, "65536 bytes may be locked; RDMA"),
+    "locked memory is limited": ("host.memlock", {"memlock": 65536}, "65536 bytes may be locked by this session; RDMA"),
     "a mount is not there": (
         "host.mounts", {"mounts": [{**SOUND["mounts"][0], "there": False, "free_gib": None}]}, "/data is not there",
     ),
@@ -110,6 +111,25 @@ def test_what_a_node_has_not_is_skipped() -> None:
     assert skipped == {"host.memlock", "host.driver", "host.mounts"}
 
 
+def test_a_driver_whose_libraries_are_nowhere_is_no_pass() -> None:
+    one = look({**SOUND, "libraries": []})["host.driver"]
+    assert one["verdict"] == "ERROR" and "not where the loader looks" in one["reason"]
+
+
+def test_libraries_are_looked_for_where_the_loaders_own_file_says(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/ld.so.conf").write_text("include /etc/ld.so.conf.d/*.conf\n/opt/nvidia/lib\n")
+    (tmp_path / "opt/nvidia/lib").mkdir(parents=True)
+    (tmp_path / "opt/nvidia/lib/libcuda.so.570.86.15").touch()
+    (tmp_path / "opt/nvidia/lib/libcuda.so.1").symlink_to("libcuda.so.570.86.15")
+    assert [one["version"] for one in driver_libraries(str(tmp_path))] == ["570.86.15"]
+
+
+def test_what_is_known_of_a_mount_is_said_and_no_more() -> None:
+    hung = {"path": "/data", "there": True, "mounted": True, "free_gib": None, "problem": "it did not answer"}
+    assert look({**SOUND, "mounts": [hung]})["host.mounts"]["evidence"] == ["/data: free space unknown"]
+
+
 def test_a_site_that_limits_locked_memory_means_it_without_infiniband_too() -> None:
     told = {**SOUND, "infiniband": [], "memlock": 65536}
     assert look(told, host_memlock={"least": 1 << 30})["host.memlock"]["verdict"] == "FAIL"
@@ -119,7 +139,10 @@ def test_what_is_read_of_a_nodes_files(tmp_path: Path) -> None:
     files = {
         "proc/meminfo": "MemTotal:       1048576 kB\nMemFree: 5 kB\n",
         "proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22\n",
-        "sys/fs/cgroup/memory.max": "536870912\n",
+        "proc/self/mountinfo": "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+        "proc/self/cgroup": "0::/user.slice/user-0.slice\n",
+        "sys/fs/cgroup/user.slice/memory.max": "536870912\n",
+        "sys/fs/cgroup/user.slice/user-0.slice/memory.max": "max\n",
         "sys/devices/system/node/has_memory": "0-1,4\n",
         "sys/class/infiniband/mlx5_0/node_type": "1: CA\n",
         "usr/lib64/libcuda.so.570.86.15": "",

@@ -102,6 +102,22 @@ def test_mounts(tmp_path: Path) -> None:
     assert both[0] == "FAIL" and "/proc can't be used" in both[1] and f"{missing} is not there" in both[1]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_a_mount_that_takes_root_for_nobody_is_written_as_the_account_that_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses_root(_folder: str) -> None:
+        if os.geteuid() == 0:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(host_probe, "write_and_read", refuses_root)
+    one = Request("standard", {}, "/none", "/none", SpeedRequest("/none", "/none", "", {}))
+    entry = {"path": "/", "writable": True}
+    assert "Permission denied" in node_checks._mount(entry, 10, one)["problem"]
+    named = one._replace(speed=one.speed._replace(user="nobody"))
+    assert node_checks._mount(entry, 10, named)["problem"] is None
+
+
 def test_check_mode_writes_to_no_mount_and_still_sees_a_bad_one(tmp_path: Path) -> None:
     good = {"path": str(tmp_path), "mounted": False, "writable": True}
     one = look(tmp_path, mounts=[good], rehearse=True)["host.mounts", "node"]

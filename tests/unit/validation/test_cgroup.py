@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, usable_cpus
+from ansible_collections.condafleet.core.plugins.module_utils.cgroup import cpu_quota, memory_limit, usable_cpus
 
 V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1_MOUNT = (
@@ -99,3 +99,22 @@ def test_this_machine_is_readable() -> None:
 )
 def test_whole_cpus(quota: float | None, affinity: int, expected: int) -> None:
     assert usable_cpus(quota, affinity) == expected
+
+
+def test_the_least_memory_limit_of_all_levels_counts() -> None:
+    tree = {
+        "/proc/self/mountinfo": V2_MOUNT,
+        "/proc/self/cgroup": "0::/system.slice/slurmstepd.scope/job_7/step_0\n",
+        SLURM + "/step_0/memory.max": "max\n",
+        SLURM + "/memory.max": "1073741824\n",
+        "/sys/fs/cgroup/system.slice/memory.max": "8589934592\n",
+    }
+    assert memory_limit(tree.get) == 1 << 30
+    assert memory_limit({**tree, SLURM + "/memory.max": "max\n"}.get) == 8 << 30
+    assert memory_limit({}.get) is None
+    first = {
+        "/proc/self/mountinfo": "33 31 0:30 /docker/7 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
+        "/proc/self/cgroup": "9:memory:/docker/7\n",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes": "268435456\n",
+    }
+    assert memory_limit(first.get) == 256 << 20
