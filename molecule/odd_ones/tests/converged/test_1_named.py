@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 
+# A validation takes some 100 seconds where nothing else runs.
+@pytest.mark.timeout(450)
 @pytest.mark.parametrize("run", [1, 2])
 def test_the_odd_ones_are_named_and_no_other(validate: Any, bad: Any, running: Any, run: int) -> None:
     said, hosts = validate()
