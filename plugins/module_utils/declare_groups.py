@@ -41,9 +41,7 @@ def _address(value: Any) -> Optional[str]:
     else:
         own = number.is_loopback or number.is_unspecified or number.is_multicast
     if own:
-        raise InputError(
-            "validation_address", value, ADDRESS_ACCEPTED, "name the node's own address, or leave it empty"
-        )
+        raise InputError("validation_address", value, ADDRESS_ACCEPTED, "name its own address, or leave it empty")
     return found
 
 
