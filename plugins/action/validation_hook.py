@@ -10,14 +10,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.condafleet.core.plugins.module_utils.hook_command import commands
+from ansible_collections.condafleet.core.plugins.module_utils.hook_command import commands, withheld
+from ansible_collections.condafleet.core.plugins.module_utils.node_findings import JUDGED
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host, told_once
 
 # A scheduler is asked for some nodes at once, not for a whole fleet.
 AT_ONCE = 8
@@ -40,9 +42,18 @@ class ActionModule(ActionBase):
                 "verdicts": {"type": "list", "elements": "str", "default": ["FAIL"]},
                 "run": {"type": "bool", "default": False},
                 "timeout": {"type": "int", "default": 60},
+                "percent": {"type": "int", "default": 20},
             }
         )[1]
         wanted = commands(args["command"], args["judged"], args["verdicts"]) if args["command"] else {}
+        known = task_vars or {}
+        fleet = [host for host in (known.get("groups") or {}).get("all") or [] if host != "localhost"]
+        judged = [args["judged"], *_batches(known)]
+        refusal = withheld(judged, args["verdicts"], max(len(fleet), len(args["judged"])), args["percent"])
+        if refusal and wanted:
+            hooks = {host: _outcome(words) for host, words in wanted.items()}
+            said = "%d not run: too many at once" % len(hooks)
+            return {**result, "changed": False, "hooks": hooks, "msg": said, "warnings": [refusal]}
         if not args["run"] or self._task.check_mode:
             why = "check mode" if self._task.check_mode else "validation_hook_run is false"
             for host, words in wanted.items():
@@ -70,6 +81,12 @@ class ActionModule(ActionBase):
         # No node was changed, least of all the one that tells it for all.
         said = "%d run, %d failed" % (len(hooks), len(bad))
         return {**result, "changed": False, "hooks": hooks, "msg": said}
+
+
+def _batches(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was judged in this run's batches, also in those before this one (a play with `serial`)."""
+    hosts = (of_host(variables, host) for host in variables.get("ansible_play_hosts_all") or [])
+    return [mapping(one, "verdicts") for one in told_once(hosts, JUDGED)]
 
 
 def carry_out(words: Sequence[str], timeout: int) -> dict[str, Any]:

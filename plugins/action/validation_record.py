@@ -38,6 +38,6 @@ class ActionModule(ActionBase):
         result.update(self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars))
         # It holds the record once more, which would double what a fleet's run has to carry.
         result.pop("invocation", None)
-        if not result.get("failed"):
-            result.update(record=args["record"], complaint=judged.get("complaint"))
+        # Also where the node could not keep it: what was found is reported all the same.
+        result.update(record=args["record"], complaint=judged.get("complaint"))
         return result

@@ -22,7 +22,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.node_findings impo
     record,
     with_former,
 )
-from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host
+from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host, told_once
 
 
 class ActionModule(ActionBase):
@@ -98,5 +98,4 @@ def said(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _told(known: Any) -> set[str]:
     """The hosts that an earlier batch has judged: whoever dropped out of it is told of, and acted on, once."""
-    earlier = {id(one.get(JUDGED)): mapping(mapping(one, JUDGED), "verdicts") for one in known}
-    return {host for verdicts in earlier.values() for host in verdicts}
+    return {host for earlier in told_once(known, JUDGED) for host in mapping(earlier, "verdicts")}

@@ -20,7 +20,8 @@ COMMAND = "a list of words, the first one a program, with {host}, {verdict}, {re
 
 
 def check_outcome(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """{keep, textfile_dir (or null), hook: [word], hook_verdicts, hook_run, hook_timeout, rerun_previous}.
+    """{keep, textfile_dir (or null), hook: [word], hook_verdicts, hook_run, hook_percent, hook_timeout,
+    rerun_previous}.
 
     `values` are the role's variables without `validation_`. InputError names what is wrong.
     """
@@ -30,6 +31,7 @@ def check_outcome(values: Mapping[str, Any]) -> Dict[str, Any]:
         "hook": _command(values.get("hook") or []),
         "hook_verdicts": some_of("validation_hook_verdicts", values.get("hook_verdicts", ["FAIL"]), ORDER),
         "hook_run": boolean("validation_hook_run", values.get("hook_run", False)),
+        "hook_percent": whole("validation_hook_percent", values.get("hook_percent", 20), 0, 100),
         "hook_timeout": seconds("validation_hook_timeout", values.get("hook_timeout", 60)),
         "rerun_previous": boolean("validation_rerun_previous", values.get("rerun_previous", False)),
     }

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 
@@ -21,6 +21,25 @@ def commands(
 ) -> Dict[str, List[str]]:
     """{HOST: argv} for hosts with one of `verdicts`; `judged` are {HOST: {verdict, complaints, bad: [CHECK]}}."""
     return {host: filled(command, host, one) for host, one in sorted(judged.items()) if one.get("verdict") in verdicts}
+
+
+def withheld(
+    judged: Iterable[Mapping[str, Mapping[str, Any]]], verdicts: Sequence[str], fleet: int, percent: int
+) -> Optional[str]:
+    """Why nobody is acted on: more of the fleet is bad than a site lets be taken out at once. None where it is not.
+
+    `judged` are those of all batches of the run, `fleet` is how many hosts there are. One is always let be.
+    """
+    bad = {host for batch in judged for host, one in batch.items() if one.get("verdict") in verdicts}
+    most = max(1, fleet * percent // 100)
+    if len(bad) <= most:
+        return None
+    return (
+        "validation_hook: %d of %d hosts are bad, and validation_hook_percent (%d) lets %d be acted on: none was. "
+        "So many at once have a cause in common as a rule, such as a limit, a driver or a file system. "
+        "Next: look at what the report says of them; if it is true of each, run again with a higher percentage."
+        % (len(bad), fleet, percent, most)
+    )
 
 
 def filled(command: Sequence[str], host: str, one: Mapping[str, Any]) -> List[str]:

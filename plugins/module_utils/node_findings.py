@@ -20,7 +20,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_record 
 Finding = Dict[str, Any]
 CHECKED, LOOKED, TRAINED = "__validation_checked", "__validation_node", "__validation_trained"
 GROUPED, FORMER, FORMER_TRAINED = "__validation_grouped", "__validation_former", "__validation_former_trained"
-JUDGED = "__validation_judged"
+OBSERVED, JUDGED = "__validation_observed", "__validation_judged"
 # A message names this many findings; the rest is in the report and on the node.
 SENTENCES = 4
 # And a sentence this many checks, or subjects.
@@ -59,7 +59,9 @@ def record(known: Known, judged: Mapping[str, Any], run: str, ended: str) -> Dic
     """What is kept and reported of a host: all its findings, with what the fleet said of them."""
     found = merged(known.node.findings, judged.get("findings") or [])
     level, digest = str(known.declared.get("level") or LEVELS[0]), checks_digest(known.declared)
-    return record_of(run, level, digest, found, known.identity, known.started, ended)
+    made = record_of(run, level, digest, found, known.identity, known.started, ended)
+    # It may be worse than its findings: of a node that was not looked at to the end.
+    return {**made, "verdict": judged.get("verdict") or made["verdict"]}
 
 
 def with_former(found: Sequence[Finding], variables: Mapping[str, Any]) -> List[Finding]:
@@ -84,7 +86,7 @@ def complaints(found: Sequence[Finding], lost: Optional[str] = None) -> List[str
         for one in found:
             if one["verdict"] == verdict:
                 groups.setdefault((verdict, one["reason"], one["next_step"]), []).append(one)
-    first = ["it dropped out before it was judged: %s" % lost] if lost else []
+    first = ["ERROR: it was not looked at to the end: %s" % lost] if lost else []
     return first + [_sentence(alike) for alike in groups.values()]
 
 
@@ -140,9 +142,10 @@ def _training(result: Mapping[str, Any]) -> Optional[Training]:
 
 
 def _lost(variables: Mapping[str, Any], alive: bool) -> Optional[str]:
-    for name in (LOOKED, TRAINED):
+    for name in (LOOKED, TRAINED, OBSERVED, FORMER, FORMER_TRAINED):
         told = at(variables, name)
         if told.get("failed") or told.get("unreachable"):
-            return str(told.get("msg") or "its task failed")
+            items = [one for one in told.get("results") or [] if one.get("failed") or one.get("unreachable")]
+            return str((items[0] if items else told).get("msg") or "its task failed")
     # Such as while the nodes of its group were tried together.
     return None if alive else "it failed, or could not be reached any more; the output of the run says where"

@@ -24,6 +24,8 @@ def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None =
     recorded = at(variables, "__validation_recorded")
     if not alive and recorded.get("complaint"):
         return "failed", str(recorded["complaint"])
+    if not alive and recorded.get("failed"):
+        return "failed", str(recorded.get("msg"))
     if missing and not alive:
         return "failed", missing
     if not alive:

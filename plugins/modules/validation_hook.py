@@ -12,6 +12,8 @@ description:
   - Fills C({host}), C({verdict}), C({reason}) and C({checks}) into each word of a command, and runs it on the
     controller, once for each node with one of O(verdicts). No shell takes it apart, so nothing that a node said can
     become a command.
+  - Where more than O(percent) of the inventory's hosts are bad, none is acted on, and a warning says so. What fails on
+    so many at once has a cause in common as a rule, and no fleet is to be drained by a mistake in a limit.
   - Unless O(run) is set, and always in check mode, it only prints what it would run.
   - A command that fails, or that takes longer than O(timeout), is told by a warning. It changes no verdict.
   - It is to be run once, by any host. Eight commands run at once. It is never a change, since it changes no node.
@@ -41,6 +43,12 @@ options:
     description: Seconds that one command may take; then it is ended, with all that it started.
     type: int
     default: 60
+  percent:
+    description:
+      - How many hosts may be acted on, in percent of those of the inventory. One may be in any case. In a play with
+        C(serial) all batches count.
+    type: int
+    default: 20
 attributes:
   check_mode:
     description: Runs nothing, and prints what it would run.

@@ -72,11 +72,11 @@ record:
     - C(schema_version), C(run), C(level), C(digest), C(started), C(ended), C(verdict), C(identity) and C(findings), all
       of them.
   type: dict
-  returned: success
+  returned: always
 complaint:
   description: What O(judged) had to say of a host that did not prove itself; null for PASS and SKIP.
   type: str
-  returned: success
+  returned: always
 files:
   description: The files that were written, or would have been in check mode.
   type: list

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -17,3 +17,9 @@ def mapping(known: Mapping[str, Any], name: str) -> dict[str, Any]:
     """One of them as a mapping; empty where it is none, or was never set."""
     value = known.get(name)
     return dict(value) if isinstance(value, Mapping) else {}
+
+
+def told_once(hosts: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    """What a task with `run_once` registered: one for each batch of hosts, however many of them hold it."""
+    held = {id(one.get(name)): mapping(one, name) for one in hosts}
+    return [one for one in held.values() if one]

@@ -71,7 +71,7 @@ def test_a_node_that_was_lost_is_no_pass(how: dict[str, Any]) -> None:
     left = {**variables(), "__validation_node": how}
     told = judged(node_findings.known_of(left), [], left)
     assert told["verdict"] == "ERROR"
-    assert told["complaint"] == "it dropped out before it was judged: no room"
+    assert told["complaint"] == "ERROR: it was not looked at to the end: no room"
 
 
 def test_a_node_that_went_without_a_word_is_no_pass() -> None:

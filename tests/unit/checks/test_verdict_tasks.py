@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import findings
+from ansible_collections.condafleet.core.plugins.module_utils import findings, fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
 from ansible_collections.condafleet.core.plugins.module_utils.declare_validation import check_validation
 from condafleet.api import build_call, run_call
@@ -237,7 +237,8 @@ def test_a_hook_that_fails_is_told_and_changes_no_verdict(tmp_path: Path) -> Non
 
 
 def test_a_portions_hook_acts_once_on_each_node(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path, hook=[hook(tmp_path), "{host}"], hook_run=True, hook_verdicts=["FAIL", "ERROR"])
+    more = {"hook_verdicts": ["FAIL", "ERROR"], "hook_percent": 100}
+    fleet = Fleet(tmp_path, hook=[hook(tmp_path), "{host}"], hook_run=True, **more)
     fleet.add("n1", ECC)
     fleet.add("n2", disk(1000.0))
     fleet.add("n3", disk(1000.0), lost="after")
@@ -245,6 +246,67 @@ def test_a_portions_hook_acts_once_on_each_node(tmp_path: Path) -> None:
     fleet.add("n5", ECC)
     fleet.run(extra_vars={"portion": 2})
     assert sorted((tmp_path / "seen").read_text().split()) == ["n1|", "n3|", "n5|"]
+
+
+@pytest.mark.parametrize("portion", [6, 2])
+def test_a_hook_does_not_take_the_fleet_out(tmp_path: Path, portion: int) -> None:
+    """Where too many are bad nobody is acted on, in a play with portions from there on."""
+    fleet = Fleet(tmp_path, hook=[hook(tmp_path), "{host}"], hook_run=True, hook_percent=40)
+    for number in range(1, 7):
+        fleet.add(f"n{number}", ECC if number % 2 else disk(1000.0))
+    result = fleet.run(extra_vars={"portion": portion})
+    assert result.failed == ("n1", "n3", "n5")
+    seen = tmp_path / "seen"
+    assert (sorted(seen.read_text().split()) if seen.exists() else []) == {6: [], 2: ["n1|", "n3|"]}[portion]
+    assert "3 of 6 hosts are bad, and validation_hook_percent (40) lets 2 be acted on: none was" in fleet.said
+
+
+def test_a_record_that_cannot_be_kept_is_reported_and_acted_on_all_the_same(tmp_path: Path) -> None:
+    """Of a fleet of one, that nobody else could tell of."""
+    fleet = Fleet(tmp_path, hook=[hook(tmp_path), "{host}"], hook_run=True)
+    fleet.add("full", ECC)
+    (tmp_path / "full").write_text("where ROOT should be")
+    result = fleet.run()
+    assert result.failed == ("full",)
+    message = str(result.hosts["full"].message)
+    assert message.startswith("FAIL gpu.ecc: 2 errors. Next: drain it. validation_root: ")
+    assert (tmp_path / "seen").read_text() == "full|\n"
+    assert result.report()["hosts"]["full"]["checks"]["verdict"] == "FAIL"
+    assert exit_code(result, "validate") == NOT_VALID
+
+
+WHOLE = """\
+- name: Validate
+  hosts: all
+  gather_facts: false
+  roles:
+    - role: condafleet.core.validation
+"""
+
+
+def test_a_node_that_cannot_be_looked_at_to_the_end_is_an_error_also_when_it_is_alone(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.play.write_text(WHOLE)
+    declared = {"validation_level": "smoke", "validation_prefix": str(tmp_path / "conda")}
+    acted = {"validation_hook": [hook(tmp_path), "{host}", "{verdict}"], "validation_hook_verdicts": ["ERROR"]}
+    fleet.add("n1", **declared, **acted, validation_hook_run=True)
+    (tmp_path / "n1").write_text("where ROOT should be")
+    result = fleet.run()
+    assert str(result.hosts["n1"].message).startswith("ERROR: it was not looked at to the end: ")
+    assert (tmp_path / "seen").read_text() == "n1|ERROR|\n"
+    assert result.report()["hosts"]["n1"]["checks"]["verdict"] == "ERROR"
+
+
+def test_an_odd_node_is_odd_at_the_second_look_too(fleet: Fleet) -> None:
+    fleet.add("slow", disk(300.0))
+    fleet.run()
+    for name in list(fleet.hosts):
+        if name != "slow":
+            del fleet.hosts[name]
+    fleet.hosts["slow"]["looked"]["learnt"] = fleet_memory.read(str(fleet.folder / "slow"))
+    result = fleet.run()
+    assert result.failed == ("slow",)
+    assert fleet.record("slow")["findings"][0]["evidence"][-1].startswith("fleet: held against what 5 AMD EPYC 9654")
 
 
 def test_only_unreachable_nodes_are_no_bad_verdict(fleet: Fleet) -> None:
