@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils.declare_checks import check_checks
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
-from ansible_collections.condafleet.core.plugins.module_utils.node_limits import job_limit, takes_long
+from ansible_collections.condafleet.core.plugins.module_utils.node_limits import job_limit, silence, takes_long
 from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
 from ansible_collections.condafleet.core.plugins.plugin_utils.follow import FollowingAction
 from ansible_collections.condafleet.core.plugins.plugin_utils.shown import Shown, unfinished
@@ -39,16 +39,24 @@ class ActionModule(FollowingAction):
         args["scripts"] = args.get("scripts") or read_scripts()
         who = str(task_vars.get("inventory_hostname", "?"))
         limit = job_limit(declared["level"], declared["checks"], len(declared["mounts"]))
+        quiet = silence(declared["level"], declared["checks"])
         outcome = self.follow(
-            MODULE, args, task_vars, name="node-checks", limit=limit, show=Shown(who).show, variable="validation_root"
-        )
+            MODULE, args, task_vars, name="node-checks", limit=limit, show=Shown(who).show, variable="validation_root",
+            silence=quiet,
+        )  # fmt: skip
         if outcome.answer is not None:
             return {**result, **outcome.answer}
         return {
             **result,
             "failed": True,
             "changed": False,
-            "msg": "validation_checks: looking at %s did not end within %d seconds, the sum of its checks' limits; %s "
+            "msg": "validation_checks: looking at %s %s; %s "
             "Next: look at the node's load, disks and driver, or give the check that takes longer another timeout."
-            % (who, limit, unfinished(outcome)),
+            % (
+                who,
+                "came no further within %d seconds, more than its longest check may take" % quiet
+                if outcome.silent
+                else "did not end within %d seconds, the sum of its checks' limits" % limit,
+                unfinished(outcome),
+            ),
         }

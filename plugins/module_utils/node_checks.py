@@ -28,13 +28,12 @@ from ansible_collections.condafleet.core.plugins.module_utils.access import Acce
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError, in_child
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.node_limits import part_of, wanted
+from ansible_collections.condafleet.core.plugins.module_utils.node_limits import HOST_SECONDS, part_of, wanted
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 
 Finding = Dict[str, Any]
 NODE = "node"
-# Reading /proc and /sys takes milliseconds; a kernel that lets one wait for longer is no sound one.
-HOST_LIMIT = 30.0
+HOST_LIMIT = HOST_SECONDS
 HOUR = 3600.0
 SEE_OTHERS = "see the other checks of the GPUs first"
 

@@ -41,6 +41,9 @@ START_SECONDS = 180.0
 LOCK_SECONDS = 30.0
 # Beyond a check's own limit, until it is ended: the limit is what the script itself keeps to.
 GRACE_SECONDS = 5.0
+# Checks of one turn that do not end, until the rest is left: each costs its whole limit and a new start, and a GPU that
+# hangs twice does so again.
+MOST_HANGS = 2
 
 
 def speed_findings(
@@ -155,7 +158,7 @@ class Series:
         self.found: List[Finding] = []
         self.current: Optional[Pair] = None
         self.since = 0.0
-        self.script_done = 0
+        self.hangs = 0
 
     def findings(self) -> List[Finding]:
         while self.left:
@@ -255,3 +258,8 @@ class Series:
         self._note(
             pair, {"error": reason, "evidence": evidence, "step": step, "seconds": time.monotonic() - self.since}
         )
+        self.hangs += overdue or status is None
+        if self.hangs >= MOST_HANGS:
+            reason = "not measured: %d checks before it did not end within their time limits" % self.hangs
+            for one in list(self.left):
+                self._note(one, {"error": reason, "step": step})

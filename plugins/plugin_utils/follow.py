@@ -41,6 +41,25 @@ class Outcome:
     """The last progress record, empty where there was none."""
     stopped: bool = False
     """After the limit: whether the node ended the job's processes."""
+    silent: bool = False
+    """Whether it was the time without a word that ran out, not that of the whole job."""
+
+
+class Patience:
+    """How long a job is waited for: `limit` seconds in all, and `silence` of them without a new record, where it is
+    said how long a step may take."""
+
+    def __init__(self, limit: float, silence: float | None, now: float) -> None:
+        self.limit, self.silence, self.began, self.heard = limit, silence, now, now
+        self.record: dict[str, Any] = {}
+
+    def silent(self, record: dict[str, Any], now: float) -> bool:
+        if record != self.record:
+            self.record, self.heard = record, now
+        return self.silence is not None and now - self.heard >= self.silence
+
+    def ends(self, record: dict[str, Any], now: float) -> bool:
+        return self.silent(record, now) or now - self.began >= self.limit
 
 
 def unanswered(answer: dict[str, Any]) -> bool:
@@ -62,11 +81,13 @@ class FollowingAction(ActionBase):
         limit: int,
         show: Callable[[dict[str, Any], float], None],
         variable: str = "environments_root",
+        silence: int | None = None,
     ) -> Outcome:
         """Start `module` as a job called `name`-…, calling `show(record, elapsed seconds)` at each look.
 
         `args` must hold `root`; files of the job lie in ROOT/jobs and ROOT/progress, and are removed in the end.
-        `variable` is what decides where ROOT is, for the message where it can't be written.
+        `variable` is what decides where ROOT is, for the message where it can't be written. `silence` is within how
+        many seconds a job that works says something new; it is ended where it does not.
         """
         job = "%s-%s" % (name, secrets.token_hex(4))
         progress = self._joined(str(args["root"]), "progress", job + ".json")
@@ -91,7 +112,8 @@ class FollowingAction(ActionBase):
         record: dict[str, Any] = {}
         pause = FIRST_SECONDS
         without = 0
-        while time.monotonic() - began < limit:
+        patience = Patience(limit, silence, began)
+        while not patience.ends(record, time.monotonic()):
             time.sleep(pause)
             pause = POLL_SECONDS
             found, state = self._look(progress, self._joined(folder, job_id))
@@ -106,7 +128,7 @@ class FollowingAction(ActionBase):
                 return Outcome({key: value for key, value in answer.items() if key not in JOB_KEYS}, record)
         stopped = self._stop(int(record.get("pgid") or 0))
         self._tidy(job_id, folder, progress, task_vars)
-        return Outcome(None, record, stopped)
+        return Outcome(None, record, stopped, patience.silent(record, time.monotonic()))
 
     def _make_folder(self, root: str, folder: str, variable: str) -> dict[str, Any] | None:
         """Make ROOT, and in it a folder that no other user may look into: a job's file holds all that it was told."""

@@ -20,6 +20,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     kernel_log,
     node_checks,
     node_limits,
+    speed_run,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import CHECKS
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import asked, check_declared
@@ -27,6 +28,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.kernel_log import 
 from ansible_collections.condafleet.core.plugins.module_utils.node_checks import Request, check_node
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 from ansible_collections.condafleet.core.plugins.module_utils.speed_run import SpeedRequest
+from ansible_collections.condafleet.core.plugins.plugin_utils.follow import Patience
 
 ROOT = Path(__file__).resolve().parents[3]
 NO_SPEED = {"speed.*": False}
@@ -376,8 +378,35 @@ def test_the_limit_of_all_is_more_than_that_of_each(tmp_path: Path) -> None:
     for level in ("smoke", "standard", "full"):
         wanted = node_limits.wanted(level, {})
         assert node_limits.job_limit(level, {}, 3) > max(one.timeout for one in wanted.values())
+        assert (
+            node_limits.job_limit(level, {})
+            > node_limits.silence(level, {})
+            > max(one.timeout for one in wanted.values())
+        )
     raised = check_declared({"speed.disk": {"timeout": 5000}})
+    assert node_limits.silence("standard", raised) > 5000
     assert node_limits.job_limit("standard", raised) > node_limits.job_limit("standard", {}) + 4000
+
+
+def test_a_limit_counts_new_starts_after_hangs() -> None:
+    """Of one GPU: as many checks hang as are waited for, each time with another process."""
+    asked = node_limits.wanted("standard", {})
+    speed = [one for name, one in asked.items() if node_limits.part_of(name) == "speed" and one.check.scope == "gpu"]
+    worst = sum(one.timeout + speed_run.GRACE_SECONDS for one in speed) + 3 * speed_run.START_SECONDS
+    assert node_limits.job_limit("standard", {}) > node_limits.MOST_GPUS * worst
+
+
+def test_a_job_is_ended_by_its_silence_before_its_limit() -> None:
+    patience = Patience(1000, 60, 0.0)
+    assert not patience.ends({}, 59)
+    assert not patience.ends({"step": "speed", "time": 1}, 61)
+    assert not patience.ends({"step": "speed", "time": 2}, 120)
+    assert not patience.ends({"step": "speed", "time": 2}, 179)
+    assert patience.ends({"step": "speed", "time": 2}, 181) and patience.silent(patience.record, 181)
+    talks = Patience(1000, 60, 0.0)
+    assert not any(talks.ends({"time": second}, second) for second in range(0, 1000, 10))
+    assert talks.ends({"time": 1000}, 1000) and not talks.silent({"time": 1000}, 1000)
+    assert not Patience(1000, None, 0.0).ends({}, 999)
 
 
 def test_only_load_takes_long() -> None:

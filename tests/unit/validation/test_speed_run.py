@@ -160,6 +160,14 @@ def test_a_hanging_check_costs_itself_alone_and_nothing_of_it_is_left(node: Node
     assert left == []
 
 
+def test_after_two_checks_that_hang_the_rest_is_left(node: Node) -> None:
+    limits = {name: {"timeout": 0.5} for name in ("speed.matmul.fp32", "speed.matmul.bf16")}
+    found = node.findings(dict.fromkeys(limits, HANG), checks=limits)
+    assert verdicts(found, "ERROR") == {(name, "node") for name in CPU_CHECKS}
+    assert "not measured: 2 checks before it did not end" in found["speed.memory", "node"]["reason"]
+    assert len(node.visible()) == 2
+
+
 def belongs(process: Path, folder: Path) -> bool:
     try:
         return str(folder).encode() in (process / "environ").read_bytes() and process.name != str(os.getpid())
