@@ -7,10 +7,12 @@ bus_id}]}, findings: [finding]}`. Findings are compared only where check, versio
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 Key = Tuple[str, str]
 SOFTWARE = ("driver", "cuda", "kernel")
+# Others where a node was installed anew, or is another machine by the same name.
+MACHINE = ("cpu", "machine_id")
 # A figure that moves less than this, in percent, is noise unless the caller says otherwise.
 NOISE_PERCENT = 5.0
 
@@ -18,9 +20,10 @@ NOISE_PERCENT = 5.0
 def compare(
     before: Mapping[str, Any], after: Mapping[str, Any], noise_percent: float = NOISE_PERCENT
 ) -> Dict[str, Any]:
-    """{moved: bool, verdicts: [{check, subject, before, after, reason}], figures: [{check, subject, unit, before,
-    after, percent}], software: {driver|cuda|kernel|ENV: [before, after]}, gpus: {gone: [UUID], new: [UUID]},
-    not_compared: [text], conclusion: text}, with figures sorted by how far they moved."""
+    """{moved: bool, verdicts: [{check, subject, before, after, reason, relimited}], figures: [{check, subject, unit,
+    before, after, percent}], software: {driver|cuda|kernel|ENV: [before, after]}, machine: {cpu|machine_id: [before,
+    after]}, gpus: {gone: [UUID], new: [UUID]}, not_compared: [text], conclusion: text}, with figures sorted by how far
+    they moved. `relimited`: the value is what it was, within noise, and the limit is another one."""
     old, new = _by_key(before), _by_key(after)
     verdicts: List[Dict[str, Any]] = []
     figures: List[Dict[str, Any]] = []
@@ -34,19 +37,22 @@ def compare(
         if one["version"] != other["version"]:
             not_compared.append("%s has version %s, then %s" % (name, one["version"], other["version"]))
             continue
+        percent = _percent(one["value"], other["value"])
+        went = percent is not None and abs(percent) >= noise_percent
         if one["verdict"] != other["verdict"]:
+            same = one["value"] == other["value"] or (percent is not None and not went)
             turned = {"before": one["verdict"], "after": other["verdict"], "reason": other["reason"]}
-            verdicts.append({"check": key[0], "subject": key[1], **turned})
-        if _is_figure(one["value"]) and _is_figure(other["value"]) and one["value"]:
-            percent = 100.0 * (other["value"] - one["value"]) / abs(one["value"])
-            if abs(percent) >= noise_percent:
-                went = {"before": one["value"], "after": other["value"], "percent": round(percent, 1)}
-                figures.append({"check": key[0], "subject": key[1], "unit": other["unit"], **went})
+            relimited = same and one["value"] is not None and _bounds(one) != _bounds(other)
+            verdicts.append({"check": key[0], "subject": key[1], **turned, "relimited": relimited})
+        if percent is not None and went:
+            values = {"before": one["value"], "after": other["value"], "percent": round(percent, 1)}
+            figures.append({"check": key[0], "subject": key[1], "unit": other["unit"], **values})
     # A node that could not be looked at has told nothing of itself; that is no change.
     known = bool(before["identity"] and after["identity"])
     if not known:
         not_compared.append("software and GPUs are not known of both runs")
     software = _software(before["identity"], after["identity"]) if known else {}
+    machine = _differing(MACHINE, before["identity"], after["identity"]) if known else {}
     gpus = _gpus(before["identity"], after["identity"]) if known else {"gone": [], "new": []}
     figures.sort(key=lambda entry: -abs(entry["percent"]))
     moved = bool(verdicts or figures or gpus["gone"] or gpus["new"])
@@ -55,9 +61,12 @@ def compare(
         "verdicts": verdicts,
         "figures": figures,
         "software": software,
+        "machine": machine,
         "gpus": gpus,
         "not_compared": not_compared,
-        "conclusion": _conclusion(moved, known, software, gpus),
+        "conclusion": _conclusion(
+            moved, known, {**software, **machine}, gpus, _by_limits(verdicts, moved, figures, gpus)
+        ),
     }
 
 
@@ -65,12 +74,34 @@ def _by_key(run: Mapping[str, Any]) -> Dict[Key, Mapping[str, Any]]:
     return {(one["check"], one["subject"]): one for one in run["findings"]}
 
 
+def _percent(before: Any, after: Any) -> Optional[float]:
+    """How far a figure went; None for what is no figure, and from 0, where percentages mean nothing."""
+    if not _is_figure(before) or not _is_figure(after) or not before:
+        return None
+    return float(100.0 * (after - before) / abs(before))
+
+
+def _bounds(one: Mapping[str, Any]) -> Dict[str, Any]:
+    return {key: value for key, value in (one.get("limit") or {}).items() if key != "source"}
+
+
+def _by_limits(
+    verdicts: List[Dict[str, Any]], moved: bool, figures: List[Dict[str, Any]], gpus: Mapping[str, List[str]]
+) -> bool:
+    """Whether all that moved are verdicts by other limits."""
+    return moved and not (figures or gpus["gone"] or gpus["new"]) and all(one["relimited"] for one in verdicts)
+
+
 def _is_figure(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def _differing(keys: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, List[Any]]:
+    return {key: [before.get(key), after.get(key)] for key in keys if before.get(key) != after.get(key)}
+
+
 def _software(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, List[Any]]:
-    found = {key: [before.get(key), after.get(key)] for key in SOFTWARE if before.get(key) != after.get(key)}
+    found = _differing(SOFTWARE, before, after)
     old, new = before.get("generations") or {}, after.get("generations") or {}
     for name in sorted(set(old) | set(new)):
         if old.get(name) != new.get(name):
@@ -84,19 +115,27 @@ def _gpus(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, List
     return {"gone": [uuid for uuid in old if uuid not in new], "new": [uuid for uuid in new if uuid not in old]}
 
 
-def _conclusion(moved: bool, known: bool, software: Mapping[str, List[Any]], gpus: Mapping[str, List[str]]) -> str:
+def _conclusion(
+    moved: bool, known: bool, software: Mapping[str, List[Any]], gpus: Mapping[str, List[str]], by_limits: bool
+) -> str:
     changes = ["%s %s → %s" % (name, _said(pair[0]), _said(pair[1])) for name, pair in software.items()]
     if gpus["gone"] or gpus["new"]:
         changes.append("%d GPU(s) gone, %d new" % (len(gpus["gone"]), len(gpus["new"])))
     told = "; ".join(changes)
     if not moved:
         return "Nothing moved%s." % (", though this changed: %s" % told if told else "")
+    if by_limits:
+        also = " This changed in between too: %s." % told if told else ""
+        return "Other limits turned the verdicts (a site's, or the fleet's): what was measured is as before." + also
     if not known:
         return "What else changed can't be told: at one of the two runs the node could not be looked at."
     if not told:
-        return "Neither software nor GPUs changed in between: look at the hardware, and at what else the node did."
+        return (
+            "Neither software nor GPUs changed in between, as far as a record tells (driver, CUDA, kernel, "
+            "environments; no firmware): look at the hardware, and at what else the node did."
+        )
     # A former generation can be run again; a former driver or kernel can't.
-    if set(software) - set(SOFTWARE):
+    if set(software) - {*SOFTWARE, *MACHINE}:
         return "This changed in between: %s. To tell software from hardware, run again with --rerun-previous." % told
     return "This changed in between: %s. Hold this node against one that still has what it had." % told
 

@@ -10,6 +10,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.files import read_json
 
 SUFFIX = ".json"
+# What of a finding is compared with another run's.
+KEYS = {"check", "version", "subject", "verdict", "value", "unit", "limit", "reason"}
 # Words for the newest validations; any other name is that of a run.
 NEWEST = ("last", "previous")
 
@@ -45,9 +47,16 @@ def read_history(root: str, words: Sequence[str]) -> Dict[str, Any]:
         run = run_named(word, runs)
         path = os.path.join(history_folder(root), "%s%s" % (run, SUFFIX))
         records[word] = None if run is None else read_json(path)
-        if run is not None and not isinstance(records[word], dict):
+        if run is not None and not _is_record(records[word]):
             raise FleetError(
-                "%s is no record of a validation (unreadable, or no JSON). Next: remove it; the other runs stay."
-                % path
+                "%s is no record of a validation (unreadable, or no JSON). Next: remove it; the other runs stay." % path
             )
     return {"runs": runs, "records": records}
+
+
+def _is_record(stored: Any) -> bool:
+    """Whether it has what is read of a record: another program's JSON, or half of one, has not."""
+    if not isinstance(stored, dict) or not isinstance(stored.get("identity"), dict):
+        return False
+    found = stored.get("findings")
+    return isinstance(found, list) and all(isinstance(one, dict) and set(one) >= KEYS for one in found)

@@ -18,7 +18,8 @@ def moves(compared: Mapping[str, Any]) -> Table:
     for name, host in compared["hosts"].items():
         for one in host["verdicts"]:
             words = (tables.word(one["before"]), tables.word(one["after"]))
-            table.add_row(name, one["check"], one["subject"], *words, "", str(one["reason"] or ""))
+            why = " ".join(filter(None, (str(one["reason"] or ""), "(by another limit)" if one["relimited"] else "")))
+            table.add_row(name, one["check"], one["subject"], *words, "", why)
         for one in host["figures"]:
             figures = (f"{one['before']:.6g}", f"{one['after']:.6g}", f"{one['percent']:+.1f} %")
             table.add_row(name, one["check"], one["subject"], *figures, str(one["unit"]))
@@ -29,7 +30,7 @@ def changes(compared: Mapping[str, Any]) -> Table:
     """Return the table of what else changed in between: software, and GPUs."""
     table = tables.listing(("host", "what", "before", "after"), ())
     for name, host in compared["hosts"].items():
-        for what, (before, after) in host["software"].items():
+        for what, (before, after) in {**host["software"], **host["machine"]}.items():
             table.add_row(name, what, str(before or "none"), str(after or "none"))
         for uuid in host["gpus"]["gone"]:
             table.add_row(name, "GPU", uuid, Text("gone", style="red"))

@@ -53,9 +53,10 @@ def test_compared_from_the_command_line(nodes: Path, tmp_path: Path) -> None:
     assert condafleet("compare", "-i", str(nodes), "--limit", "node2").returncode == 2
 
 
-def test_a_damaged_record_is_named(nodes: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "{}", '{"identity": {}, "findings": [{"check": "speed.disk"}]}'])
+def test_a_damaged_record_is_named(nodes: Path, text: str) -> None:
     path = nodes.parent / "node1" / "validation" / "history" / f"{RUN}.json"
-    path.write_text("{")
+    path.write_text(text)
     done = condafleet("compare", "-i", str(nodes))
     assert done.returncode == 1
     assert f"{path} is no record of a validation" in " ".join((done.stdout + done.stderr).split())

@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit
 from ansible_collections.condafleet.core.plugins.module_utils.run_comparison import compare
 
 GPU = "GPU-1"
@@ -34,7 +35,7 @@ def test_what_got_slower_with_the_same_software_points_at_the_hardware() -> None
     assert found["figures"] == [
         {"check": "speed.memory", "subject": GPU, "unit": "GB/s", "before": 100.0, "after": 80.0, "percent": -20.0}
     ]
-    assert found["conclusion"].startswith("Neither software nor GPUs changed in between: look at the hardware")
+    assert found["conclusion"].startswith("Neither software nor GPUs changed in between, as far as a record tells")
 
 
 def test_what_changed_in_between_is_told() -> None:
@@ -56,7 +57,29 @@ def test_a_gpu_that_was_replaced_is_told() -> None:
 
 def test_a_verdict_that_turned_is_told_with_its_reason() -> None:
     (moved,) = compare(run(), run(verdict="FAIL"))["verdicts"]
-    assert moved == {"check": "gpu.ecc", "subject": GPU, "before": "PASS", "after": "FAIL", "reason": "2 errors"}
+    assert moved == {
+        "check": "gpu.ecc", "subject": GPU, "before": "PASS", "after": "FAIL", "reason": "2 errors", "relimited": False,
+    }  # fmt: skip
+
+
+def test_a_verdict_by_another_limit_blames_no_hardware() -> None:
+    limit = Limit(least=110, source="validation_checks")
+    strict = findings.judged(BY_NAME["speed.memory"], GPU, 101.0, limit, "replace it")
+    found = compare(run(), {**run(), "findings": [strict, run()["findings"][1]]})
+    assert [one["relimited"] for one in found["verdicts"]] == [True]
+    assert found["conclusion"] == (
+        "Other limits turned the verdicts (a site's, or the fleet's): what was measured is as before."
+    )
+    slower = findings.judged(BY_NAME["speed.memory"], GPU, 80.0, limit, "replace it")
+    found = compare(run(), {**run(), "findings": [slower]})
+    assert [one["relimited"] for one in found["verdicts"]] == [False]
+    assert "look at the hardware" in found["conclusion"]
+
+
+def test_another_machine_by_the_same_name_is_told() -> None:
+    found = compare(run(machine_id="a"), run(80.0, machine_id="b"))
+    assert found["machine"] == {"machine_id": ["a", "b"]}
+    assert found["conclusion"].startswith("This changed in between: machine_id a → b.")
 
 
 def test_only_what_means_the_same_is_compared() -> None:
