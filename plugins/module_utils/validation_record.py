@@ -8,6 +8,7 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import files, findings, fleet_memory, prometheus_text
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.validation_history import (
     SUFFIX,
     history_folder,
@@ -65,6 +66,18 @@ def stands_otherwise(before: Any, after: Mapping[str, Any], rehearsed: bool = Fa
     return former[:3] != latter[:3] or former[4] != latter[4] or not seen <= set(former[-1])
 
 
+def says_more(before: Any, after: Mapping[str, Any]) -> bool:
+    """Whether the node's record stays beside a later one: it is of a higher level, of the same limits and parts, and
+    what was looked at now speaks against nothing. Else a quick look would make a node unvalidated, or hide its fault.
+    """
+    if _standing(before) is None or before.get("level") not in LEVELS or after["level"] not in LEVELS:
+        return False
+    same = all(before.get(key) == after[key] for key in ("schema_version", "digest", "identity"))
+    return (
+        same and LEVELS.index(before["level"]) > LEVELS.index(after["level"]) and after["verdict"] not in findings.BAD
+    )
+
+
 def store(
     root: str,
     record: Mapping[str, Any],
@@ -73,7 +86,8 @@ def store(
     write: bool = True,
     learnt: Sequence[Dict[str, Any]] = (),
 ) -> Stored:
-    """Keep the record as node.json and in the history (the newest `keep`), and write the metrics. OSError if it can't.
+    """Keep the record as node.json (unless what stands there says more) and in the history (the newest `keep`), and
+    write the metrics. OSError if it can't.
 
     `learnt` is what the node is to keep of what the fleet has shown (fleet_memory.py).
 
@@ -82,14 +96,17 @@ def store(
     folder = os.path.join(root, "validation")
     node = os.path.join(folder, NODE)
     kept = os.path.join(history_folder(root), "%s%s" % (record["run"], SUFFIX))
-    written = [node, kept]
     # A damaged one is as good as none: it is replaced.
-    changed = stands_otherwise(files.read_json(node), record, rehearsed=not write)
+    before = files.read_json(node)
+    stays = says_more(before, record)
+    written = [kept] if stays else [node, kept]
+    changed = not stays and stands_otherwise(before, record, rehearsed=not write)
     warnings: List[str] = []
     if write:
         os.makedirs(history_folder(root), mode=0o755, exist_ok=True)
         files.write_json(kept, record)
-        files.write_json(node, record)
+        if not stays:
+            files.write_json(node, record)
         if learnt:
             files.write_json(fleet_memory.path_of(root), fleet_memory.as_file(learnt))
         _forget(root, keep)
@@ -99,7 +116,7 @@ def store(
             written.append(path)
             changed = changed or not os.path.isfile(path)
             if write:
-                files.write_atomic(path, prometheus_text.render(record))
+                files.write_atomic(path, prometheus_text.render(before if stays else record))
         else:
             # The verdict is told all the same, and monitoring notices by the metrics' age.
             warnings.append(

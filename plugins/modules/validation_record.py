@@ -11,6 +11,8 @@ version_added: "0.1.0"
 description:
   - Writes C(ROOT/validation/node.json), and the same as C(ROOT/validation/history/RUN.json), of which the newest are
     kept.
+  - A record of a lower level than the one of the same limits, driver, GPUs and generations that is there does not take
+    its place, unless it found something bad; it is kept in the history alone.
   - Writes metrics for the textfile collector of node_exporter, where it is told a folder. A folder that is not there is
     a warning, since monitoring notices metrics that grow old.
   - Each file is replaced in one step. One that was damaged is taken for none.

@@ -79,6 +79,36 @@ def test_figures_and_times_are_no_change_and_verdicts_are(tmp_path: Path) -> Non
     assert store(record(7, ok=False, level="full", digest="1" * 64, identity={"driver": "575.51"}))
 
 
+@pytest.mark.parametrize(
+    ("former", "later", "stays"),
+    [
+        ({}, {"level": "smoke"}, True),
+        ({"ok": False}, {"level": "smoke"}, True),  # what a quick look did not see is still wrong
+        ({"level": "full"}, {}, True),
+        ({}, {"level": "smoke", "ok": False}, False),
+        ({}, {"level": "smoke", "digest": "1" * 64}, False),
+        ({}, {"level": "smoke", "identity": {"driver": "580.95"}}, False),
+        ({"level": "smoke"}, {}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_quick_look_that_finds_nothing_leaves_what_a_thorough_one_found(
+    tmp_path: Path, former: dict[str, Any], later: dict[str, Any], stays: bool
+) -> None:
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    first, second = record(1, **former), record(2, **later)
+    validation_record.store(str(tmp_path), first, 20, str(metrics))
+    stored = validation_record.store(str(tmp_path), second, 20, str(metrics))
+    node = tmp_path / "validation" / "node.json"
+    assert json.loads(node.read_text()) == (first if stays else second)
+    assert (str(node) in stored.files) is not stays
+    assert not (stays and stored.changed)
+    assert kept(tmp_path) == [f"{one['run']}.json" for one in (first, second)]
+    level = (first if stays else second)["level"]
+    assert f'level="{level}"' in (metrics / "condafleet.prom").read_text()
+
+
 def test_check_mode_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics"
     metrics.mkdir()
