@@ -61,6 +61,7 @@ def host_report(status: str, message: str | None, data: Mapping[str, Any]) -> di
         "environments": environments_report(data),
         "validation": validation_report(data),
         "checks": checks_report(data),
+        "checked": at(data, "observed").get("checked"),
         "dependants": at(data, "observed").get("dependants"),
         "users_environments": at(data, "observed").get("users_environments"),
         "plan": at(data, "plan") or None,

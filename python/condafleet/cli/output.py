@@ -99,7 +99,8 @@ class Output:
 
     def checks(self, report: dict[str, Any]) -> None:
         """Show what the checks of a validation came to: figures, what was left out, verdicts, and last what is bad."""
-        for table in (check_tables.speeds(report), check_tables.skips(report), check_tables.nodes(report)):
+        found = (check_tables.speeds(report), check_tables.skips(report), check_tables.nodes(report))
+        for table in (*found, status_tables.checked(report)):
             if table.row_count:
                 self.show(table)
         for line in check_tables.complaints(report):
@@ -122,7 +123,8 @@ class Output:
     def status(self, result: FleetResult, report: dict[str, Any]) -> None:
         """Show how a fleet stands: nodes that stand alike in one row."""
         self.show(status_tables.nodes(result.hosts))
-        for table in (status_tables.environments(report), status_tables.validation(report)):
+        found = (status_tables.environments(report), status_tables.validation(report), status_tables.checked(report))
+        for table in found:
             if table.row_count:
                 self.show(table)
         self._beside(report, status_tables.summary(result.hosts))

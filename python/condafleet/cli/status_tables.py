@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import STATES
+from ansible_collections.condafleet.core.plugins.module_utils.findings import ORDER
 from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded, without_name
 from condafleet.cli import tables
 from condafleet.results import HostResult
@@ -81,6 +82,28 @@ def validation(report: Mapping[str, Any]) -> Table:
             why,
         )
     return table
+
+
+def checked(report: Mapping[str, Any]) -> Table:
+    """Return the table of last validations, of nodes that this run has not validated itself: those alike in one row."""
+    rows: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for name, host in report["hosts"].items():
+        last = host.get("checked")
+        if last and not host.get("checks"):
+            why = str((host.get("plan") or {}).get("checks") or "")
+            key = (str(last.get("verdict")), str(last.get("level")), why)
+            rows.setdefault(key, []).append((name, str(last.get("ended"))))
+    table = tables.listing(("last verdict", "level", "nodes", "which", "when", "to be checked again, for"), ())
+    for (verdict, level, why), found in sorted(rows.items(), key=_worst_first):
+        times = sorted({when for _, when in found})
+        when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
+        table.add_row(tables.word(verdict), level, str(len(found)), folded(name for name, _ in found), when, why)
+    return table
+
+
+def _worst_first(row: tuple[tuple[str, str, str], Any]) -> tuple[int, tuple[str, str, str]]:
+    verdict = row[0][0]
+    return (-ORDER.index(verdict) if verdict in ORDER else 1, row[0])
 
 
 def _least(found: list[tuple[str, Mapping[str, Any]]], figure: str) -> float | None:

@@ -197,6 +197,25 @@ def test_how_a_host_stands() -> None:
     assert tables.planned(part) == "bash; e: w"
 
 
+def test_last_verdicts_of_nodes_the_worst_first() -> None:
+    def last(verdict: str, day: int) -> dict[str, Any]:
+        return {"verdict": verdict, "level": "standard", "ended": f"2026-01-0{day}T03:00:00Z"}
+
+    hosts: dict[str, Any] = {
+        "n1": {"checked": last("PASS", 1)},
+        "n2": {"checked": last("PASS", 3)},
+        "bad": {"checked": last("FAIL", 2), "plan": {"checks": "the last verdict was FAIL"}},
+        "new": {"checked": None},
+        "now": {"checked": last("FAIL", 2), "checks": {"verdict": "PASS"}},
+    }
+    table = status_tables.checked({"hosts": hosts})
+    columns = [[str(cell) for cell in column.cells] for column in table.columns]
+    assert list(zip(*columns, strict=True)) == [
+        ("FAIL", "standard", "1", "bad", "2026-01-02T03:00:00Z", "the last verdict was FAIL"),
+        ("PASS", "standard", "2", "n[1-2]", "2026-01-01T03:00:00Z to 2026-01-03T03:00:00Z", ""),
+    ]
+
+
 def test_what_is_planned_for_a_host() -> None:
     assert tables.planned(host()) == ""
     unproven = HostResult("n", "changed", data={"plan": {"validation": {"e": {"torch": "it never ran"}}}})

@@ -38,6 +38,12 @@ def test_a_hosts_checks_with_their_counts() -> None:
     assert checks["identity"] == {"node": "n"}
 
 
+def test_what_was_found_of_an_earlier_validation_is_told_beside() -> None:
+    last = {"level": "full", "run": TIME, "ended": TIME, "digest": "0" * 64, "verdict": "FAIL"}
+    host = maker.host_report("ok", None, {"observed": {"checked": last}})
+    assert (host["checked"], host["checks"]) == (last, None)
+
+
 def test_a_host_that_was_not_validated_has_none_and_counts_for_nothing() -> None:
     found = report(a=[SOUND], b=[])
     assert found["hosts"]["b"]["checks"] is None
