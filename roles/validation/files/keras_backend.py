@@ -31,3 +31,18 @@ def ready(job):
     import keras
 
     return keras, name, device, {"framework": keras.__version__, "keras_backend": name, **versions}
+
+
+def tensorflow_ready(job):
+    """Return (tensorflow, device, versions): tf.keras, ready to compute on the device that was claimed."""
+    # tf.keras of today is Keras 3, which would follow a backend that the environment chose for its own Keras.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    device, versions = devices.tensorflow(job)
+    import tensorflow
+
+    version = getattr(tensorflow.keras, "__version__", None)
+    if version is None:  # TensorFlow 2.16 hides it
+        import keras
+
+        version = keras.__version__
+    return tensorflow, device, {"framework": tensorflow.__version__, "keras": version, "cuda": versions["cuda"]}

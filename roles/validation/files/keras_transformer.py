@@ -55,12 +55,21 @@ class KerasFramework:
         return network
 
     def train(self, network, inputs, targets):
-        losses = []
-        for one, wanted in zip(inputs, targets):
-            # Keras gives the mean over all batches since the last reset.
-            network.reset_metrics()
-            losses.append(float(network.train_on_batch(one, wanted[:, sizes.FIRST :])))
-        return losses
+        # By fit, since early versions of Keras 3 compile anew at each train_on_batch.
+        told = []
+        each = self.keras.callbacks.LambdaCallback(on_batch_end=lambda _batch, logs: told.append(float(logs["loss"])))
+        wanted = targets[:, :, sizes.FIRST :]
+        network.fit(
+            inputs.reshape(-1, sizes.LENGTH),
+            wanted.reshape(-1, wanted.shape[-1]),
+            batch_size=sizes.BATCH,
+            shuffle=False,
+            verbose=0,
+            callbacks=[each],
+        )
+        # Keras gives the mean over all batches so far.
+        sums = [mean * count for count, mean in enumerate(told, 1)]
+        return [after - before for before, after in zip([0.0, *sums], sums)]
 
     def loss(self, network, inputs, targets):
         network.reset_metrics()
@@ -68,7 +77,9 @@ class KerasFramework:
 
     def weights(self, network):
         # With copies, since on a CPU a backend may hand out a view of what the next step changes.
-        return {"%d %s" % (at, one.path): one.numpy().copy() for at, one in enumerate(network.weights)}
+        # Keras 2, which is tf.keras until 2.15, knows names only.
+        named = enumerate((getattr(one, "path", one.name), one) for one in network.weights)
+        return {"%d %s" % (at, name): one.numpy().copy() for at, (name, one) in named}
 
     def store(self, network, path):
         network.save_weights(path)

@@ -8,11 +8,17 @@ from importlib import util
 
 import devices
 import serve_job
+import train_jax
 from node_job import RefusedError
 
 
-def need_flatbuffers():
-    """jax.export writes by flatbuffers, which jax does not bring."""
+def need_export():
+    """jax.export is part of JAX since 0.4.30, and writes by flatbuffers, which jax does not bring."""
+    if not util.find_spec("jax.export"):
+        raise RefusedError(
+            "the environment's JAX is older than 0.4.30 and has no jax.export",
+            "take a newer jax where models are to be exported from it",
+        )
     if not util.find_spec("flatbuffers"):
         raise RefusedError(
             "jax.export writes StableHLO by flatbuffers, which the environment does not hold",
@@ -44,11 +50,10 @@ def load_stablehlo(artefact, shape):
 
 
 def export(job, weights, folder):
-    need_flatbuffers()
     device, versions = devices.jax(job)
+    need_export()
     import jax
     import jax.numpy as jnp
-    import train_jax
 
     constants = jax.tree.map(jnp.asarray, weights)
     path = os.path.join(folder, "model.stablehlo")
@@ -62,4 +67,4 @@ def load(artefact, threads):
 
 
 if __name__ == "__main__":
-    serve_job.run(export, load, "jax")
+    serve_job.run(export, load, train_jax.train)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the serving scripts share: weights, a server that is a process of its own, questions, and the judgement.
 
-A script is `serve_X.py` and calls `run(export, load)`:
+A script is `serve_X.py` and calls `run(export, load, train)`:
     export(job, weights, folder) -> (artefact: path in `folder`, its form in words, notes: [sentence], device, versions)
     load(artefact, threads) -> function(images: float32 array of (n, 784)) -> scores of (n, 10)
+    train(job, data)        that of mnist_job.py, for where no training has left weights
 `load` runs in the server, a process that is given nothing but the exported artefact. It listens on the loopback
 interface, on a port that the system chooses, and is ended in every case: when the job ends it, and when it loses the
 job (its standard input closes).
@@ -17,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
-import importlib
 import os
 import platform
 import shutil
@@ -189,12 +189,10 @@ def scores_of(weights, images):
     return hidden @ weights["dense2_kernel"] + weights["dense2_bias"]
 
 
-def carry_out(job, export, framework):
+def carry_out(job, export, train):
     """Export, serve, ask: return the figures."""
     started = time.monotonic()
     data = mnist_job.read_data(job.data)
-    # Imported here: the server has no use for it, and is not to know the weights.
-    train = importlib.import_module("train_" + framework).train
     weights, source = weights_of(job, data, train)
     images, labels = data[2].reshape(len(data[2]), -1), data[3]
     folder = os.path.join(job.native, "export")
@@ -224,9 +222,9 @@ def carry_out(job, export, framework):
     }
 
 
-def run(export, load, framework):
+def run(export, load, train):
     """Be the server where the command line says so, else carry out the job that it names."""
     if sys.argv[1:2] == ["--serve"]:
         serve(load, sys.argv[2], int(sys.argv[3]), sys.argv[4])
     else:
-        node_job.run(lambda job: carry_out(job, export, framework), mnist_job.Job)
+        node_job.run(lambda job: carry_out(job, export, train), mnist_job.Job)

@@ -8,12 +8,15 @@ is exported by jax.export.
 from __future__ import annotations
 
 import os
+from importlib import util
 
 import devices
 import keras_backend
 import keras_job
 import serve_jax
 import serve_job
+import train_keras
+from node_job import RefusedError
 
 
 def export(job, weights, folder):
@@ -25,11 +28,16 @@ def export(job, weights, folder):
 
 def export_tensorflow(model, folder):
     path = os.path.join(folder, "model.tf")
-    model.export(path, verbose=False)
+    model.export(path)
     return path, "SavedModel (Keras' export)"
 
 
 def export_torch(model, folder):
+    if not util.find_spec("keras.src.export.torch"):
+        raise RefusedError(
+            "the environment's Keras is too old to export a model of the backend torch",
+            "take a newer keras where models are to be exported from it",
+        )
     import torch
 
     model.eval()
@@ -40,7 +48,7 @@ def export_torch(model, folder):
 
 
 def export_jax(model, folder):
-    serve_jax.need_flatbuffers()
+    serve_jax.need_export()
     trained = [weight.value for weight in model.trainable_variables]
     others = [weight.value for weight in model.non_trainable_variables]
     path = os.path.join(folder, "model.stablehlo")
@@ -71,4 +79,4 @@ def load(artefact, threads):
 
 
 if __name__ == "__main__":
-    serve_job.run(export, load, "keras")
+    serve_job.run(export, load, train_keras.train)

@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import os
 
-import devices
+import keras_backend
+import keras_job
 import serve_job
+import train_tensorflow
 
 
 def export(job, weights, folder):
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    device, versions = devices.tensorflow(job)
-    import keras_job
-    import tensorflow
-
-    model = keras_job.network(tensorflow.keras, weights)[0]
+    tensorflow, device, versions = keras_backend.tensorflow_ready(job)
     path = os.path.join(folder, "model")
-    model.export(path, verbose=False)
-    versions = {"framework": tensorflow.__version__, "keras": tensorflow.keras.__version__, "cuda": versions["cuda"]}
+    keras_job.network(tensorflow.keras, weights)[0].export(path)
     return path, "SavedModel", [], device, versions
 
 
@@ -32,4 +28,4 @@ def load(artefact, threads):
 
 
 if __name__ == "__main__":
-    serve_job.run(export, load, "tensorflow")
+    serve_job.run(export, load, train_tensorflow.train)

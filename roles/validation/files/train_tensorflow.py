@@ -3,27 +3,14 @@
 
 from __future__ import annotations
 
-import os
-
-import devices
+import keras_backend
 import keras_job
 import mnist_job
 
 
 def train(job, data):
-    # tf.keras of today is Keras 3, which would follow a backend that the environment chose for its own Keras.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    device, versions = devices.tensorflow(job)
-    import tensorflow
-
-    trained = keras_job.fit(tensorflow.keras, job, data)
-    trained["device"] = device
-    trained["versions"] = {
-        "framework": tensorflow.__version__,
-        "keras": tensorflow.keras.__version__,
-        "cuda": versions["cuda"],
-    }
-    return trained
+    tensorflow, device, versions = keras_backend.tensorflow_ready(job)
+    return dict(keras_job.fit(tensorflow.keras, job, data), device=device, versions=versions)
 
 
 if __name__ == "__main__":

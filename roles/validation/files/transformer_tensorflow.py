@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-import devices
+import keras_backend
 import transformer_job
 from keras_transformer import KerasFramework
 
@@ -14,26 +14,15 @@ class Framework(KerasFramework):
     form = "checkpoint"
 
     def __init__(self, job):
-        # tf.keras of today is Keras 3, which would follow a backend that the environment chose for its own Keras.
-        os.environ["KERAS_BACKEND"] = "tensorflow"
-        device, versions = devices.tensorflow(job)
-        import tensorflow
-
-        super().__init__(
-            tensorflow.keras, device, {"framework": tensorflow.__version__, "keras": tensorflow.keras.__version__}
-        )
-        self.versions["cuda"] = versions["cuda"]
+        self.tensorflow, device, versions = keras_backend.tensorflow_ready(job)
+        super().__init__(self.tensorflow.keras, device, versions)
 
     def store(self, network, path):
-        import tensorflow
-
         # Of the weights alone: the optimizer begins anew.
-        tensorflow.train.Checkpoint(weights=network.weights).write(os.path.join(path, "weights"))
+        self.tensorflow.train.Checkpoint(weights=network.weights).write(os.path.join(path, "weights"))
 
     def load(self, network, path):
-        import tensorflow
-
-        status = tensorflow.train.Checkpoint(weights=network.weights).read(os.path.join(path, "weights"))
+        status = self.tensorflow.train.Checkpoint(weights=network.weights).read(os.path.join(path, "weights"))
         status.assert_consumed()
 
 

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from tests.unit.validation.scripts import FILES, describe, need, run
 
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import scripts_for
+from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
+
 # A framework of numpy: what is exported are the weights as npz. Run as a file, since the server is the same file.
 NUMPY_SERVING = """
 import os, sys, time
@@ -32,7 +35,10 @@ def load(artefact, threads):
         return serve_job.scores_of(weights, images)
     return answer
 
-serve_job.run(export, load, "numpy")
+def train(job, data):
+    return {{"weights": serve_job.mnist_job.first_weights(5)}}
+
+serve_job.run(export, load, train)
 """
 WEIGHTS = """
 import sys, numpy, mnist_job
@@ -52,9 +58,6 @@ def serve(folder: Path, weights: Path | None, fault: dict[str, str] | None = Non
     code = NUMPY_SERVING.format(files=str(FILES))
     for place in ("EXPORTED", "LOADING", "ANSWERING"):
         code = code.replace(place, (fault or {}).get(place, "pass"))
-    (folder / "train_numpy.py").write_text(
-        "def train(job, data): return {'weights': __import__('mnist_job').first_weights(5)}\n"
-    )
     (folder / "serve_numpy.py").write_text(code)
     described = describe(folder, folder / "source", trained=str(weights) if weights else None, **changes)
     outcome = run(need("numpy"), [str(folder / "serve_numpy.py"), str(described)], folder)
@@ -156,13 +159,59 @@ def test_a_server_ends_with_its_job(tmp_path: Path, data: Any) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("framework", ["torch", "tensorflow", "keras-torch", "keras-tensorflow", "keras-jax", "jax"])
-def test_a_framework_serves_what_it_exports(tmp_path: Path, data: Any, framework: str) -> None:
+SERVED = ["torch", "tensorflow", "keras-torch", "keras-tensorflow", "keras-jax", "jax"]
+
+
+def serve_with(framework: str, folder: Path, before: str = "", **changes: Any) -> dict[str, Any]:
+    """Run the scripts that a node is sent for this job, and no others; with the code `before` in the job's process."""
     name, _, backend = framework.partition("-")
     python = need(*framework.split("-"), *(["flatbuffers"] if "jax" in framework else []))
-    described = describe(tmp_path, tmp_path / "source", trained=str(trained(tmp_path)))
-    variables = {"KERAS_BACKEND": backend} if backend else {}
-    outcome = run(python, [str(FILES / f"serve_{name}.py"), str(described)], tmp_path, **variables)
+    sent = folder / "sent"
+    sent.mkdir()
+    for file, text in scripts_for("serve", framework, read_scripts()).items():
+        (sent / file).write_text(text)
+    described = str(describe(folder, folder / "source", **{"trained": str(trained(folder)), **changes}))
+    program = [str(sent / f"serve_{name}.py"), described]
+    if before:
+        runs = f"import runpy, sys; sys.argv = {program!r}; sys.path.insert(0, {str(sent)!r})"
+        program = ["-c", f"{before}\n{runs}\nrunpy.run_path(sys.argv[0], run_name='__main__')"]
+    outcome = run(python, program, folder, PYTHONPATH="", **({"KERAS_BACKEND": backend} if backend else {}))
+    assert servers(folder) == []
+    return outcome
+
+
+@pytest.mark.parametrize("framework", SERVED)
+def test_a_framework_serves_what_it_exports(tmp_path: Path, data: Any, framework: str) -> None:
+    outcome = serve_with(framework, tmp_path)
     assert outcome["kind"] == "done", outcome
     assert outcome["figures"]["largest_difference"] < 1e-4
-    assert servers(tmp_path) == []
+
+
+def test_an_older_pytorch_exports_torchscript(tmp_path: Path, data: Any) -> None:
+    outcome = serve_with("torch", tmp_path, "import torch.export; del torch.export.Dim")
+    assert outcome["kind"] == "done", outcome
+    assert outcome["figures"]["form"] == "TorchScript (torch.jit.trace)"
+
+
+@pytest.mark.parametrize(
+    ("framework", "module", "text"),
+    [("jax", "jax.export", "older than 0.4.30"), ("keras-torch", "keras.src.export.torch", "too old to export")],
+)
+def test_an_older_version_that_exports_nothing_is_skip(
+    tmp_path: Path, data: Any, framework: str, module: str, text: str
+) -> None:
+    hidden = f"""
+from importlib import util
+found = util.find_spec
+util.find_spec = lambda name, *more: None if name == {module!r} else found(name, *more)
+"""
+    outcome = serve_with(framework, tmp_path, hidden)
+    assert outcome["kind"] == "refused" and text in outcome["reason"] and "newer" in outcome["next_step"], outcome
+
+
+def test_an_onnx_that_does_not_fit_is_a_note(tmp_path: Path, data: Any) -> None:
+    for name in ("onnx", "onnxscript"):
+        (tmp_path / f"{name}.py").touch()
+    # What is served is another export: it answers as it should.
+    outcome = serve_with("torch", tmp_path, f"import sys; sys.path.append({str(tmp_path)!r})")
+    assert outcome["kind"] == "done" and "no ONNX: its export failed" in outcome["figures"]["notes"], outcome

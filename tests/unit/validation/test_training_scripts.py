@@ -175,3 +175,23 @@ def test_frameworks_train_one_network_by_one_schedule(tmp_path: Path, data: Any,
     # PyTorch's Adam takes epsilon elsewhere: what that does to the first steps stays below this.
     assert losses == pytest.approx(expected, rel=2e-3)
     assert losses[-1] < losses[0] / 2
+
+
+HIDDEN = """
+import json, sys, types
+import keras_backend, tensorflow
+class Hidden:
+    keras = types.SimpleNamespace()
+    __version__ = "2.16.2"
+    sysconfig, config = tensorflow.sysconfig, tensorflow.config
+sys.modules["tensorflow"] = Hidden
+job = types.SimpleNamespace(claim_device=lambda build: None, expect_gpu=lambda build, seen: None)
+json.dump(keras_backend.tensorflow_ready(job)[2], open("outcome.json", "w"))
+"""
+
+
+def test_a_tensorflow_that_hides_the_version_of_its_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As 2.16 does, where tf.keras has no __version__.
+    monkeypatch.chdir(tmp_path)
+    versions = run(need("tensorflow"), ["-c", HIDDEN], tmp_path)
+    assert versions["framework"] == "2.16.2" and versions["keras"].startswith("3.")
