@@ -20,7 +20,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.programs import clean_environment, tail
 from ansible_collections.condafleet.core.plugins.module_utils.progress import held_locks
-from ansible_collections.condafleet.core.plugins.module_utils.smoke_test import WITHOUT_GPUS
+from ansible_collections.condafleet.core.plugins.module_utils.validation_gpu import WITHOUT_GPUS
 
 SHELL = "/bin/sh"
 # What a check ends with whose environment could not be activated.

@@ -32,16 +32,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_child i
 
 Observe = Callable[[], Mapping[str, Any]]
 
-# What keeps a program from taking a GPU from a running job.
-WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-# What lets it use one, and no more of it than it needs.
-WITH_GPU = {
-    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-    "HIP_VISIBLE_DEVICES": "",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
-
 
 def smoke_test(
     prefix: str,
@@ -170,7 +160,7 @@ def program_environment(
         "PATH": os.path.join(prefix, "bin") + ":/usr/bin:/bin",
         "CONDA_PREFIX": prefix,
         **dict(variables),
-        **({**WITH_GPU, "CUDA_VISIBLE_DEVICES": uuid} if uuid else WITHOUT_GPUS),
+        **validation_gpu.variables(uuid),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "OMP_NUM_THREADS": str(usable_cpus(cpu_quota())),
     }

@@ -77,8 +77,6 @@ class Runner:
     def _run(
         self, arguments: Sequence[str], environ: Dict[str, str], timeout: float, watch: Callable[[], None]
     ) -> Optional[int]:
-        if not self.gpus:
-            environ["HIP_VISIBLE_DEVICES"] = ""
         try:
             return children.run_group(
                 [self.request.python, "-s", *arguments],

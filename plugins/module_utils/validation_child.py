@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Mapping, Optional
 
+from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu
 from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group, end_group
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 
@@ -55,8 +56,7 @@ def variables_for(
         "TF_CPP_MIN_LOG_LEVEL": "1",
         **{str(name): str(value) for name, value in declared.items()},
         # Last: whatever an environment sets, a GPU that was not found free is not touched.
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": gpu or "",
+        **validation_gpu.variables(gpu),
     }
 
 

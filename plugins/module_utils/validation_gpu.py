@@ -13,6 +13,16 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
 
+# What keeps a program from taking a GPU from a running job. JAX fails where it finds none, unless it is told.
+WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+# What lets it use one, and no more of it than it needs: TensorFlow and JAX take nearly all memory unless they are told,
+# so that a second process (a server of the model) would get none, nor would a job that begins meanwhile.
+WITH_GPU = {
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    "HIP_VISIBLE_DEVICES": "",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 LIMIT = 20.0
 MARKS = ("/proc/driver/nvidia/version", "/dev/nvidia0")
 
@@ -46,6 +56,14 @@ def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[s
         return {"state": "free", "why": None, "uuid": free[0]}
     rows = [line.strip() for line in users.splitlines() if line.strip()]
     return {"state": "busy", "why": "all %d GPU(s) are in use (%s)" % (len(gpus), "; ".join(rows[:4])), "uuid": None}
+
+
+def variables(visible: Optional[str]) -> Dict[str, str]:
+    """What a program is told of GPUs: to use these (UUIDs with commas between) and no other; none where that is empty.
+
+    It goes before whatever the environment sets.
+    """
+    return {**WITH_GPU, "CUDA_VISIBLE_DEVICES": visible} if visible else dict(WITHOUT_GPUS)
 
 
 def ask_smi(arguments: List[str], limit: float = LIMIT) -> str:

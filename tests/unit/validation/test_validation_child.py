@@ -99,7 +99,22 @@ def test_nothing_of_the_callers_settings_reaches_it(monkeypatch: pytest.MonkeyPa
     assert found["KERAS_BACKEND"] == "jax" and found["PYTHONNOUSERSITE"] == "1"
     assert found["PATH"].startswith("/gen/e-1/bin:")
     assert {found[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")} == {"2"}
-    assert child.variables_for("/gen/e-1", "/work", 2, "GPU-1", {})["CUDA_VISIBLE_DEVICES"] == "GPU-1"
+
+
+def test_one_gpu_is_used_and_no_more_of_it_than_needed() -> None:
+    declared = {"CUDA_VISIBLE_DEVICES": "0", "TF_FORCE_GPU_ALLOW_GROWTH": "false", "XLA_PYTHON_CLIENT_PREALLOCATE": "1"}
+    found = child.variables_for("/gen/e-1", "/work", 2, "GPU-1", declared)
+    # TensorFlow takes all of a GPU's memory by default, JAX three quarters: the server of an exported model would
+    # find none beside the process that exported it.
+    wanted = {"CUDA_VISIBLE_DEVICES": "GPU-1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    wanted |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    assert wanted.items() <= found.items() and "JAX_PLATFORMS" not in found
+
+
+def test_without_a_free_gpu_none_is_used_of_any_maker() -> None:
+    declared = {"CUDA_VISIBLE_DEVICES": "0", "HIP_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": "cuda"}
+    found = child.variables_for("/gen/e-1", "/work", 2, None, declared)
+    assert {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}.items() <= found.items()
 
 
 @pytest.mark.parametrize(("wanted", "usable", "expected"), [(0, 64, 1), (4, 64, 4), (4, 2, 2), (0, 1, 1)])
