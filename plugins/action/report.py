@@ -14,11 +14,13 @@ from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.report_gate import decisions_of, missing_nodes
 from ansible_collections.condafleet.core.plugins.module_utils.report_hosts import (
+    PLAN,
     READ_BY_REPORT,
     fleet_figures,
     host_data,
     host_status,
     lost_records,
+    refused,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.results import build_report, report_summary
 from ansible_collections.condafleet.core.plugins.plugin_utils.collection import collection_version
@@ -64,6 +66,7 @@ class ActionModule(ActionBase):
 
     def _report(self, variables: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
         everyone = args["hosts"] or variables.get("ansible_play_hosts_all") or []
+        play = set(variables.get("ansible_play_hosts_all") or [])
         alive = set(variables.get("ansible_play_hosts") or [])
         hosts: dict[str, Any] = {}
         read: list[dict[str, Any]] = []
@@ -71,10 +74,14 @@ class ActionModule(ActionBase):
         missing = missing_nodes(gate)
         for name in everyone:
             known = of_host(variables, name)
+            if name not in play and PLAN not in known:
+                continue  # this run is not about it
             left = {key: known[key] for key in READ_BY_REPORT if key in known}
             read.append(left)
-            status, message = host_status(left, name in alive, missing.get(name))
-            done = name in alive and not self._task.check_mode
+            # Those that had left before this play were converged; one that has just been refused still takes part.
+            here = (name in alive or name not in play) and not (refused(left) and not self._task.check_mode)
+            status, message = host_status(left, here, missing.get(name))
+            done = here and not self._task.check_mode
             hosts[name] = {"status": status, "message": message, "data": host_data(left, done)}
         ended = now()
         for name, record in lost_records(read).items():

@@ -8,7 +8,8 @@ from typing import Any, Iterable, Mapping
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at, merge
 
 # The variables of a host that the action reads: the plan, and what the role validation registered.
-READ_BY_REPORT = ("condafleet_plan", "__validation_trained", "__validation_judged", "__validation_recorded")
+PLAN = "condafleet_plan"
+READ_BY_REPORT = (PLAN, "__validation_trained", "__validation_judged", "__validation_recorded")
 
 
 def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None = None) -> tuple[str, str | None]:
@@ -22,15 +23,20 @@ def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None =
     if planned.get("failed"):
         return "failed", str(planned.get("msg") or "it could not be planned")
     recorded = at(variables, "__validation_recorded")
-    if not alive and recorded.get("complaint"):
-        return "failed", str(recorded["complaint"])
-    if not alive and recorded.get("failed"):
-        return "failed", str(recorded.get("msg"))
+    if not alive and refused(variables):
+        said = (recorded.get("complaint"), recorded.get("msg") if recorded.get("failed") else None)
+        return "failed", " ".join(str(text) for text in said if text)
     if missing and not alive:
         return "failed", missing
     if not alive:
         return "failed", "it failed or was lost after the plan; the output of the run says where"
     return ("changed" if at(planned, "plan").get("state") == "pending" else "ok"), None
+
+
+def refused(variables: Mapping[str, Any]) -> bool:
+    """Whether the validation refuses the host, or could not keep its record."""
+    recorded = at(variables, "__validation_recorded")
+    return bool(recorded.get("complaint") or recorded.get("failed"))
 
 
 def host_data(variables: Mapping[str, Any], done: bool) -> dict[str, Any]:

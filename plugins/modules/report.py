@@ -13,6 +13,7 @@ description:
   - It is to run once, in a play over all hosts, after everything else. Hosts that failed or could not be reached are
     in it.
   - If no host is left to run it, no report is written; the Python functions and the command line make their own then.
+    Of a validation that refuses all nodes one is written all the same, since the playbooks call this there too.
 options:
   path:
     description: The file on the controller. Its folder is made, an older report is replaced at once.
@@ -22,7 +23,9 @@ options:
     description: When the run began, UTC in ISO 8601. Default is now.
     type: str
   hosts:
-    description: The hosts that the report is about. Default is all hosts of the play.
+    description:
+      - The hosts that the report is about. Default is all hosts of the play. Others have to have a plan of this run, and
+        are taken for converged.
     type: list
     elements: str
 author:

@@ -297,6 +297,18 @@ def test_a_node_that_cannot_be_looked_at_to_the_end_is_an_error_also_when_it_is_
     assert result.report()["hosts"]["n1"]["checks"]["verdict"] == "ERROR"
 
 
+def test_a_report_is_written_also_where_every_node_is_refused(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.play.write_text("- ansible.builtin.import_playbook: condafleet.core.validate\n")
+    fleet.add("n1", validation_level="smoke", validation_prefix=str(tmp_path / "conda"))
+    (tmp_path / "n1").write_text("where ROOT should be")
+    path = tmp_path / "report.json"
+    result = fleet.run(extra_vars={"condafleet_report_path": str(path)})
+    report = json.loads(path.read_text())
+    assert (report["fleet"]["failed"], report["hosts"]["n1"]["message"]) == (1, result.hosts["n1"].message)
+    assert report["fleet"]["checks"]["summary"]["ERROR"] == 1
+
+
 def test_an_odd_node_is_odd_at_the_second_look_too(fleet: Fleet) -> None:
     fleet.add("slow", disk(300.0))
     fleet.run()

@@ -66,6 +66,7 @@ def test_a_report_counts_its_hosts_and_sorts_them() -> None:
         "environments": {},
         "validation": {},
         "checks": None,
+        "checked": None,
         "dependants": None,
         "users_environments": None,
         "plan": None,

@@ -67,3 +67,46 @@ def test_a_folder_is_no_report(tmp_path: Path) -> None:
     )
     assert result.failed == ("a",)
     assert "it is a folder. Accepted: a file. Next: set condafleet_report_path" in str(result.hosts["a"].message)
+
+
+BAD_ALONE = """\
+- name: Plan as the site does
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Leave a plan
+      ansible.builtin.set_fact:
+        condafleet_plan: "{{ left }}"
+      when: inventory_hostname != 'not-asked'
+
+- name: Validate
+  hosts: bad
+  gather_facts: false
+  tasks:
+    - name: As the site does
+      block:
+        - name: Keep the record
+          ansible.builtin.set_fact:
+            __validation_recorded: {complaint: it is slow}
+        - name: Refuse it
+          ansible.builtin.fail:
+            msg: it is slow
+      always:
+        - name: Write the report
+          condafleet.core.report:
+            path: "{{ report_path }}"
+            hosts: "{{ groups['all'] }}"
+          run_once: true
+"""
+
+
+def test_bad_nodes_alone_in_a_play_are_reported_with_the_converged_ones(tmp_path: Path) -> None:
+    play, path = tmp_path / "play.yml", tmp_path / "report.json"
+    play.write_text(BAD_ALONE)
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "left": PLAN}
+    inventory = {"all": {"hosts": dict.fromkeys(("bad", "good", "not-asked"), host)}}
+    run_call(build_call(str(play), inventory, {"extra_vars": {"report_path": str(path)}}))
+    hosts = json.loads(path.read_text())["hosts"]
+    assert {name: (one["status"], one["message"]) for name, one in hosts.items()} == {
+        "bad": ("failed", "it is slow"), "good": ("ok", None),
+    }  # fmt: skip
