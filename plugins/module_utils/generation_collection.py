@@ -222,12 +222,26 @@ def finish(aside: str) -> Optional[str]:
 
 
 def remove_validations(request: Request) -> None:
-    """Remove the stored results of environments that are gone: neither declared, nor linked, nor kept."""
+    """Remove the stored results of environments that are gone: neither declared, nor linked, nor kept; and of those
+    generations that are gone which are named GENERATION.KIND.json (validation_run.py)."""
     home = os.path.join(request.root, "validation")
-    parsed = [gen.parse_name(name) for name in gen.list_names(request.root)]
+    kept = set(gen.list_names(request.root))
+    parsed = [gen.parse_name(name) for name in kept]
     there = {*request.declared, *links(request), *(one.environment for one in parsed if one)}
-    for name in sorted(os.listdir(home)) if os.path.isdir(home) else ():
-        path = os.path.join(home, name)
-        # `history` is the node's own, and `.speed` where its speed is measured.
-        if name not in ("history", ".speed") and name not in there and os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+    for name in folders(home):
+        if name not in there:
+            shutil.rmtree(os.path.join(home, name))
+            continue
+        for framework in folders(os.path.join(home, name)):
+            folder = os.path.join(home, name, framework)
+            for result in os.listdir(folder):
+                generation = result.rsplit(".", 2)[0]
+                if gen.parse_name(generation) and generation not in kept:
+                    files.remove_quietly(os.path.join(folder, result))
+
+
+def folders(path: str) -> List[str]:
+    """Those of environments and frameworks: what begins with a dot is the node's own, such as its history."""
+    names = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    paths = {name: os.path.join(path, name) for name in names if not name.startswith(".")}
+    return [name for name, place in paths.items() if os.path.isdir(place) and not os.path.islink(place)]

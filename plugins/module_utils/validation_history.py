@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's validations, as `ROOT/validation/history/RUN.json` keeps them: which there are, and some of them whole."""
+"""A node's validations, as `ROOT/validation/.history/RUN.json` keeps them: which there are, and some of them whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NEWEST = ("last", "previous")
 
 
 def history_folder(root: str) -> str:
-    return os.path.join(root, "validation", "history")
+    # No environment's name begins with a dot: their results lie beside it.
+    return os.path.join(root, "validation", ".history")
 
 
 def known_runs(root: str) -> List[str]:

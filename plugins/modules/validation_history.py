@@ -9,7 +9,7 @@ module: validation_history
 short_description: Read what earlier validations of a node found
 version_added: "0.1.0"
 description:
-  - Reads records of the node's own history, C(ROOT/validation/history). Changes nothing, ever.
+  - Reads records of the node's own history, C(ROOT/validation/.history). Changes nothing, ever.
   - C(condafleet compare -i INVENTORY) holds two of them side by side.
 author:
   - condafleet maintainers (@condafleet)

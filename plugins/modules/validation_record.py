@@ -9,7 +9,7 @@ module: validation_record
 short_description: Keep what a node's validation came to, on the node
 version_added: "0.1.0"
 description:
-  - Writes C(ROOT/validation/node.json), and the same as C(ROOT/validation/history/RUN.json), of which the newest are
+  - Writes C(ROOT/validation/node.json), and the same as C(ROOT/validation/.history/RUN.json), of which the newest are
     kept.
   - A record of a lower level than the one of the same limits, driver, GPUs and generations that is there does not take
     its place, unless it found something bad; it is kept in the history alone.

@@ -20,7 +20,7 @@ def nodes(tmp_path: Path) -> Path:
     """An inventory of two nodes: one that got slower, and one that was validated once."""
     hosts = {}
     for name, runs in (("node1", {EARLIER: 720.0, RUN: 650.0}), ("node2", {RUN: 720.0})):
-        folder = tmp_path / name / "validation" / "history"
+        folder = tmp_path / name / "validation" / ".history"
         folder.mkdir(parents=True)
         for run, bf16 in runs.items():
             (folder / f"{run}.json").write_text(json.dumps(record(sound(bf16), run=run, node=name)))
@@ -55,7 +55,7 @@ def test_compared_from_the_command_line(nodes: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"identity": {}, "findings": [{"check": "speed.disk"}]}'])
 def test_a_damaged_record_is_named(nodes: Path, text: str) -> None:
-    path = nodes.parent / "node1" / "validation" / "history" / f"{RUN}.json"
+    path = nodes.parent / "node1" / "validation" / ".history" / f"{RUN}.json"
     path.write_text(text)
     done = condafleet("compare", "-i", str(nodes))
     assert done.returncode == 1

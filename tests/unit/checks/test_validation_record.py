@@ -26,7 +26,7 @@ def record(day: int = 1, *, disk: float = 1000.0, ok: bool = True, **more: Any) 
 
 
 def kept(root: Path) -> list[str]:
-    return sorted(one.name for one in (root / "validation" / "history").iterdir())
+    return sorted(one.name for one in (root / "validation" / ".history").iterdir())
 
 
 def test_a_record_is_kept_as_the_nodes_and_in_its_history(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_check_mode_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_newest_are_kept_and_others_files_are_left(tmp_path: Path) -> None:
-    history = tmp_path / "validation" / "history"
+    history = tmp_path / "validation" / ".history"
     history.mkdir(parents=True)
     (history / "notes.json").write_text("{}")
     (history / "2025-12-31T03:00:00Z.json").write_text("damaged")

@@ -378,8 +378,8 @@ def test_environments_that_are_declared_no_more_go_only_when_asked(node: Node) -
         node.switch(name)
     (node.prefix / "envs" / "hers" / "data").mkdir(parents=True)
     (node.prefix / "envs" / "elsewhere").symlink_to(node.prefix)
-    # `history` and `.speed` are of no environment, but the node's own.
-    for name in ("y", "hers", "history", ".speed"):
+    # What begins with a dot is of no environment, but the node's own; `history` may be one's name.
+    for name in ("y", "hers", "history", ".history", ".speed"):
         (node.root / "validation" / name).mkdir(parents=True)
     assert node.collect(keep=2).changed is False
     promised = {"purge": ["y", "z"], "collect": ["y-aaaaaaaaaaaa-1", "z-aaaaaaaaaaaa-1"]}
@@ -389,10 +389,21 @@ def test_environments_that_are_declared_no_more_go_only_when_asked(node: Node) -
         job.kill()
     assert (done.purged, done.removed) == (["y", "z"], ["z-aaaaaaaaaaaa-1"])
     assert names(node.prefix / "envs") == ["elsewhere", "hers", "x"]
-    assert names(node.root / "validation") == [".speed", "history", "y"]
+    assert names(node.root / "validation") == [".history", ".speed", "y"]
     assert node.planned(keep=2, purge=True) == NOTHING
     assert node.collect(keep=2, purge=True).removed == ["y-aaaaaaaaaaaa-1"]
-    assert names(node.root / "validation") == [".speed", "history"]
+    assert names(node.root / "validation") == [".history", ".speed"]
+
+
+def test_results_go_with_the_generation_that_they_are_of(node: Node) -> None:
+    folder = node.root / "validation" / "x" / "torch"
+    folder.mkdir(parents=True)
+    for generation in (FIRST, "x-0123456789ab-77"):
+        for end in ("train.json", "train.txt"):
+            (folder / f"{generation}.{end}").touch()
+    (folder / "result.json").touch()
+    node.collect(keep=2)
+    assert names(folder) == ["result.json", f"{FIRST}.train.json", f"{FIRST}.train.txt"]
 
 
 def test_links_that_users_made_stay_and_spare_what_they_lead_to(node: Node) -> None:
