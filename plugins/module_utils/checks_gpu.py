@@ -7,6 +7,7 @@ support is SKIP, one that could not be read is ERROR: neither is a PASS.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, List, Mapping
 
 from ansible_collections.condafleet.core.plugins.module_utils import checks_links, findings, kernel_log
@@ -23,6 +24,7 @@ BAD_REASONS = {
     64: "hardware slowdown for heat",
     128: "hardware power brake (the power supply asks for it)",
 }
+WORKSTATION = re.compile(r"GeForce|RTX|Quadro|TITAN", re.IGNORECASE)
 RECOVERY = {
     1: "a reset of the GPU",
     2: "a reboot of the node",
@@ -140,6 +142,9 @@ def _recovery(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
 
 
 def _ecc(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    if gpu.get("ecc") is False and _comes_without_ecc(gpu):
+        why = "ECC is off, as it is by default on this model"
+        return findings.skipped(one.check, subject, why, "nothing, or nvidia-smi -e 1 and a reboot")
     if gpu.get("ecc") is False:
         return findings.failed(
             one.check, subject, None, "ECC is off", "nvidia-smi -e 1 and a reboot, or switch this check off", one.limit
@@ -147,6 +152,12 @@ def _ecc(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     return missing_field(gpu, "ecc_uncorrected", one, subject) or findings.judged(
         one.check, subject, gpu["ecc_uncorrected"], one.limit, "drain the node, reset the GPU, and watch it"
     )
+
+
+def _comes_without_ecc(gpu: Mapping[str, Any]) -> bool:
+    """NVML tells the default, nvidia-smi does not: then by what NVIDIA calls its cards for workstations and players."""
+    default = gpu.get("ecc_default")
+    return not default if default is not None else bool(WORKSTATION.search(str(gpu.get("name"))))
 
 
 def _remaps(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
@@ -214,6 +225,22 @@ def _power(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     return findings.passed(one.check, subject, limit, one.limit, evidence=evidence)
 
 
+def _clocks(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
+    missing = missing_field(gpu, "clock_most", one, subject)
+    if missing:
+        return missing
+    most, applied, default = gpu["clock_most"], gpu.get("clock_set"), gpu.get("clock_default")
+    lowered = applied is not None and default is not None and applied < default
+    value = applied if lowered else most
+    evidence = ["at most %s MHz, given to applications %s MHz, by default %s MHz" % (most, applied, default)]
+    if lowered and not one.limit:
+        why = "applications are given %s MHz, the default is %s MHz" % (applied, default)
+        step = "nvidia-smi -rac, or say so in validation_checks if it is meant"
+        return findings.failed(one.check, subject, value, why, step, evidence=evidence)
+    step = "compare model and VBIOS with the others', nvidia-smi -rac"
+    return findings.judged(one.check, subject, value, one.limit, step, evidence=evidence)
+
+
 def _plain(field: str, step: str) -> Judge:
     def judge(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
         return missing_field(gpu, field, one, subject) or findings.judged(
@@ -229,7 +256,7 @@ JUDGES: Dict[str, Judge] = {
     "gpu.remaps": _remaps,
     "gpu.nvlink": checks_links.nvlink,
     "gpu.pcie": checks_links.pcie,
-    "gpu.clocks": _plain("clock_most", "nvidia-smi -rgc, or say so in validation_checks if it is meant"),
+    "gpu.clocks": _clocks,
     "gpu.throttle": _throttle,
     "gpu.persistence": _persistence,
     "gpu.mig": _plain("mig", "nvidia-smi -mig 0 or 1, or say so in validation_checks if it is meant"),

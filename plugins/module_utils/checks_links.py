@@ -11,6 +11,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.check_limits impor
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import NOT_SUPPORTED
 
 Finding = Dict[str, Any]
+# In NVML's words: the driver's library does not have what is asked for.
+TOO_OLD = "Function Not Found"
 
 # Models whose NVLinks go to a bridge that is bought apart: without one all of their links are down, and that is right.
 BRIDGED = re.compile(r"PCIe|\bNVL\b|\bA30\b|\bA40\b|RTX|Quadro|TITAN|GeForce", re.IGNORECASE)
@@ -24,8 +26,10 @@ def missing_field(gpu: Mapping[str, Any], field: str, one: Asked, subject: str) 
     """What to say of a field that is null: not supported is SKIP, all else ERROR. None where the field is there."""
     if gpu.get(field) is not None:
         return None
-    why = str((gpu.get("errors") or {}).get(field) or "NVML did not say")
-    if NOT_SUPPORTED in why:
+    errors = gpu.get("errors") or {}
+    # Of a GPU that could not be got hold of, only that is known.
+    why = str(errors.get(field) or errors.get("handle") or "NVML did not say")
+    if any(words in why for words in (NOT_SUPPORTED, TOO_OLD)):
         return findings.skipped(one.check, subject, "this GPU or its driver does not support it", "nothing")
     return findings.unknown(one.check, subject, why, "run nvidia-smi -q on the node")
 
@@ -71,14 +75,14 @@ def pcie(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     value = "x%d gen%d" % (link["width"], link["generation_most"])
     awake = gpu.get("pstate") in AWAKE
     evidence = [
-        "now x%d gen%d, at most x%d gen%d, P%s, %d replays"
+        "now x%d gen%d, at most x%d gen%d, P%s, %s replays"
         % (
             link["width"],
             link["generation"],
             link["width_most"],
             link["generation_most"],
             gpu.get("pstate"),
-            link["replays"],
+            "unknown" if gpu.get("replays") is None else gpu["replays"],
         )
     ]
     step = "reseat the GPU or its riser, and look at the slot's settings in the firmware"
@@ -89,7 +93,10 @@ def pcie(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     elif link["width"] < link["width_most"]:
         said = "the link is x%d, and could be x%d" % (link["width"], link["width_most"])
     elif awake and link["generation"] < link["generation_most"]:
-        said = "the link is generation %d under load, and could be %d" % (link["generation"], link["generation_most"])
+        # Asleep it would be right to save power.
+        said = "the link is generation %d in performance state P%d, and could be %d" % (
+            *(link["generation"], gpu["pstate"], link["generation_most"]),
+        )
     if said:
         return findings.failed(one.check, subject, value, said, step, one.limit, evidence=evidence)
     if not awake:

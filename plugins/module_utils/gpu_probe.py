@@ -21,10 +21,11 @@ LINK_ERRORS = {
 def probe(nvml: Any) -> Dict[str, Any]:
     """{driver, cuda, gpus: [as below]} by `nvml`, the module pynvml. Raises nvml.NVMLError where NVML can't be used.
 
-    A GPU: {index, uuid, name, serial, bus_id, vbios, ecc, ecc_uncorrected, remaps: {correctable, uncorrectable,
-    pending, failure}, retired_pending, pcie: {generation, generation_most, width, width_most, replays}, persistence,
-    mig, temperature (°C), slowdown (°C), power, power_limit, power_default (W), clock, clock_most (MHz, of the SMs),
-    reasons (bit mask), pstate, utilization (%), memory_total, memory_used (bytes), processes: [pid],
+    A GPU: {index, uuid, name, serial, bus_id, vbios, ecc, ecc_default, ecc_uncorrected, remaps: {correctable,
+    uncorrectable, pending, failure}, retired_pending, pcie: {generation, generation_most, width, width_most}, replays,
+    persistence, mig, temperature (°C), slowdown (°C), power, power_limit, power_default (W), clock, clock_most,
+    clock_set, clock_default (MHz, of the SMs; what applications are given, and would be by default), reasons (bit
+    mask), pstate, utilization (%), memory_total, memory_used (bytes), processes: [pid],
     nvlinks: [{link, active, errors: {NAME: count}}], recovery, errors: {FIELD: why it is null}}.
     """
     nvml.nvmlInit()
@@ -58,6 +59,7 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
         "bus_id": lambda: _text(nvml.nvmlDeviceGetPciInfo(device).busId),
         "vbios": lambda: _text(nvml.nvmlDeviceGetVbiosVersion(device)),
         "ecc": lambda: bool(nvml.nvmlDeviceGetEccMode(device)[0]),
+        "ecc_default": lambda: bool(_only(nvml.nvmlDeviceGetDefaultEccMode(device))),
         "ecc_uncorrected": lambda: nvml.nvmlDeviceGetTotalEccErrors(
             device, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
         ),
@@ -70,8 +72,9 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
             "generation_most": nvml.nvmlDeviceGetMaxPcieLinkGeneration(device),
             "width": nvml.nvmlDeviceGetCurrPcieLinkWidth(device),
             "width_most": nvml.nvmlDeviceGetMaxPcieLinkWidth(device),
-            "replays": nvml.nvmlDeviceGetPcieReplayCounter(device),
         },
+        # By itself: what does not count them has a link all the same.
+        "replays": lambda: nvml.nvmlDeviceGetPcieReplayCounter(device),
         "persistence": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(device)),
         "mig": lambda: bool(nvml.nvmlDeviceGetMigMode(device)[0]),
         "temperature": lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU),
@@ -81,6 +84,8 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
         "power_default": lambda: nvml.nvmlDeviceGetPowerManagementDefaultLimit(device) / 1000.0,
         "clock": lambda: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM),
         "clock_most": lambda: nvml.nvmlDeviceGetMaxClockInfo(device, nvml.NVML_CLOCK_SM),
+        "clock_set": lambda: nvml.nvmlDeviceGetApplicationsClock(device, nvml.NVML_CLOCK_SM),
+        "clock_default": lambda: nvml.nvmlDeviceGetDefaultApplicationsClock(device, nvml.NVML_CLOCK_SM),
         "reasons": lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device),
         "pstate": lambda: nvml.nvmlDeviceGetPerformanceState(device),
         "utilization": lambda: nvml.nvmlDeviceGetUtilizationRates(device).gpu,
@@ -119,8 +124,8 @@ def links(nvml: Any, device: Any) -> List[Dict[str, Any]]:
         try:
             active = nvml.nvmlDeviceGetNvLinkState(device, link) == nvml.NVML_FEATURE_ENABLED
         except (nvml.NVMLError_NotSupported, nvml.NVMLError_InvalidArgument):
-            # It has none, or this is beyond the last one.
-            break
+            # It does not have this one; models with fewer links than their chip may have others behind it.
+            continue
         counts: Dict[str, int] = {}
         for name, constant in LINK_ERRORS.items():
             try:
@@ -134,9 +139,17 @@ def links(nvml: Any, device: Any) -> List[Dict[str, Any]]:
 
 def _answer(nvml: Any, device: Any, number: int) -> Any:
     (answer,) = nvml.nvmlDeviceGetFieldValues(device, [number])
+    # A driver that is older than the field does not know its number.
+    if answer.nvmlReturn == nvml.NVML_ERROR_INVALID_ARGUMENT:
+        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
     if answer.nvmlReturn != nvml.NVML_SUCCESS:
         raise nvml.NVMLError(answer.nvmlReturn)
     return answer.value
+
+
+def _only(value: Any) -> Any:
+    """nvidia-ml-py has this one answer in a list."""
+    return value[0] if isinstance(value, (list, tuple)) else value
 
 
 def _text(value: Any) -> str:

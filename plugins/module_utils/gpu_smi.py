@@ -205,7 +205,6 @@ def _pcie(gpu: Element) -> Dict[str, int]:
         "generation_most": int(_number(gpu, link + "pcie_gen/max_link_gen")),
         "width": int(_number(gpu, link + "link_widths/current_link_width")),
         "width_most": int(_number(gpu, link + "link_widths/max_link_width")),
-        "replays": int(_number(gpu, "pci/replay_counter")),
     }
 
 
@@ -269,6 +268,7 @@ QUESTIONS: Dict[str, Callable[[Element], Any]] = {
     "remaps": _remaps,
     "retired_pending": lambda gpu: _yes(_newer(gpu, "retired_pages/pending_retirement")),
     "pcie": _pcie,
+    "replays": _whole("pci/replay_counter"),
     "persistence": lambda gpu: _yes(_text(gpu, "persistence_mode")),
     "mig": lambda gpu: _yes(_newer(gpu, "mig_mode/current_mig")),
     "temperature": _whole("temperature/gpu_temp"),
@@ -278,6 +278,9 @@ QUESTIONS: Dict[str, Callable[[Element], Any]] = {
     "power_default": lambda gpu: _number(gpu, *_powers("default_power_limit")),
     "clock": _whole("clocks/sm_clock"),
     "clock_most": _whole("max_clocks/sm_clock"),
+    # Of the graphics clock, which the SMs go with.
+    "clock_set": _whole("applications_clocks/graphics_clock"),
+    "clock_default": _whole("default_applications_clocks/graphics_clock"),
     "reasons": _reasons,
     "pstate": _whole("performance_state"),
     "utilization": _whole("utilization/gpu_util"),

@@ -109,10 +109,11 @@ def turns_of_all(
 
 
 class Use(NamedTuple):
-    """Why a GPU is left alone. `told` is whether that is known, or only that nobody could tell."""
+    """Why a GPU is left alone. `told` is whether that is known, or only that nobody could tell; `step` what to do."""
 
     why: str
     told: bool = True
+    step: str = WAIT
 
 
 def use_of(gpu: Mapping[str, Any]) -> Optional[Use]:
@@ -125,7 +126,8 @@ def use_of(gpu: Mapping[str, Any]) -> Optional[Use]:
     if processes:
         return Use("in use by %s" % ", ".join("process %s" % pid for pid in processes[:8]))
     if gpu.get("mig"):
-        return Use("MIG is on: its instances are not measured, and without them it takes no work")
+        why = "MIG is on: its instances are not measured, and without them it takes no work"
+        return Use(why, step="nothing, if so meant; nvidia-smi -mig 0 to measure it")
     used, total = gpu.get("memory_used"), gpu.get("memory_total")
     if used is not None and total is not None and used > max(OWN_BYTES, OWN_SHARE * total):
         # Those of other containers do not show.
@@ -135,7 +137,7 @@ def use_of(gpu: Mapping[str, Any]) -> Optional[Use]:
 
 def not_now(one: Asked, subject: str, use: Use) -> Finding:
     if use.told:
-        return findings.skipped(one.check, subject, use.why, WAIT)
+        return findings.skipped(one.check, subject, use.why, use.step)
     return findings.unknown(one.check, subject, use.why, "run nvidia-smi on the node, and validate again")
 
 

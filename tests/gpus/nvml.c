@@ -166,6 +166,7 @@ nvmlReturn_t nvmlDeviceGetRemappedRows(nvmlDevice_t one, unsigned int *a, unsign
     nvmlReturn_t function(nvmlDevice_t one, unsigned int *out) { return as_uint(one, field, out); }
 #define UINT_OF(function, field) \
     nvmlReturn_t function(nvmlDevice_t one, int kind, unsigned int *out) { (void)kind; return as_uint(one, field, out); }
+UINT(nvmlDeviceGetDefaultEccMode, "ecc_default")
 UINT(nvmlDeviceGetRetiredPagesPendingStatus, "retired_pending")
 UINT(nvmlDeviceGetCurrPcieLinkGeneration, "pcie_generation")
 UINT(nvmlDeviceGetMaxPcieLinkGeneration, "pcie_generation_most")
@@ -185,6 +186,8 @@ UINT(nvmlDeviceGetEnforcedPowerLimit, "power_limit")
 UINT(nvmlDeviceGetPowerManagementDefaultLimit, "power_default")
 UINT_OF(nvmlDeviceGetClockInfo, "clock")
 UINT_OF(nvmlDeviceGetMaxClockInfo, "clock_most")
+UINT_OF(nvmlDeviceGetApplicationsClock, "clock_set")
+UINT_OF(nvmlDeviceGetDefaultApplicationsClock, "clock_default")
 UINT(nvmlDeviceGetPerformanceState, "pstate")
 
 nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t one, unsigned int *now, unsigned int *then) {
@@ -246,6 +249,10 @@ nvmlReturn_t nvmlDeviceGetNvLinkState(nvmlDevice_t one, unsigned int link, unsig
     if (link >= links)
         return links ? INVALID_ARGUMENT : NOT_SUPPORTED;
     snprintf(field, sizeof field, "nvlink%u", link);
+    /* `nvlink3=absent` for one that a model of fewer links does not have. */
+    char said[64];
+    if (text(one->index, field, said, sizeof said) && !strcmp(said, "absent"))
+        return NOT_SUPPORTED;
     number(one->index, field, &state);
     *out = (unsigned int)state;
     return SUCCESS;
@@ -270,6 +277,10 @@ nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t one, int count, field_value *
         out[i].code = out[i].id == 230   ? as_uint(one, "recovery", &out[i].value.ui)
                       : out[i].id == 194 ? as_uint(one, "slowdown_margin", &out[i].value.ui)
                                          : NOT_SUPPORTED;
+        /* A driver that is older than a field does not know its number. */
+        long long older = 0;
+        if (number(one->index, "older_than_fields", &older) && older)
+            out[i].code = INVALID_ARGUMENT;
     }
     return SUCCESS;
 }

@@ -66,7 +66,7 @@ FAULTS = [
     ("1.remaps_pending=1", "gpu.remaps", "it is 1 rows, more than 0"),
     ("1.remaps_failure=1", "gpu.remaps", "a row could not be remapped"),
     ("1.pcie_width=8", "gpu.pcie", "the link is x8, and could be x16"),
-    ("1.pstate=0", "gpu.pcie", "the link is generation 1 under load, and could be 5"),
+    ("1.pstate=0", "gpu.pcie", "the link is generation 1 in performance state P0, and could be 5"),
     ("1.nvlink3=0", "gpu.nvlink", "link 3 down"),
     ("1.nvlink4_replay=7", "gpu.nvlink", "link 4: replay 7"),
     ("1.ecc_uncorrected=2", "gpu.ecc", "it is 2 errors, more than 0"),
@@ -75,6 +75,7 @@ FAULTS = [
     ("1.persistence=0", "gpu.persistence", "it is off, not on"),
     ("1.temperature=86", "gpu.temperature", "it is 3 °C below slowdown, less than 5"),
     ("1.power_limit=500000", "gpu.power", "the power limit is 500 W, the default is 700 W"),
+    ("1.clock_set=1200", "gpu.clocks", "applications are given 1200 MHz, the default is 1980 MHz"),
     ("1.recovery=4", "gpu.recovery", "a drain, and then a reset of the GPU"),
 ]
 
@@ -102,6 +103,34 @@ def test_what_a_gpu_does_not_support_is_no_pass(look: Look) -> None:
         "gpu.mig": "SKIP", "gpu.nvlink": "SKIP",
     }  # fmt: skip
     assert found["gpu.mig", FIRST]["verdict"] == "PASS"
+
+
+def test_ecc_that_is_off_by_default_is_no_fault(look: Look) -> None:
+    assert look("1.ecc=0", "ecc_default=0")["gpu.ecc", SECOND]["verdict"] == "SKIP"
+    # Where the default is not told, as by nvidia-smi.
+    untold = ("1.ecc=0", "unsupported=ecc_default")
+    assert look(*untold)["gpu.ecc", SECOND]["verdict"] == "FAIL"
+    assert look(*untold, "1.name=NVIDIA RTX A6000")["gpu.ecc", SECOND]["verdict"] == "SKIP"
+
+
+def test_a_link_is_judged_also_where_its_replays_are_not_counted(look: Look) -> None:
+    one = look("1.pcie_width=8", "unsupported=pcie_replays")["gpu.pcie", SECOND]
+    assert one["verdict"] == "FAIL" and "unknown replays" in one["evidence"][0]
+
+
+def test_a_driver_that_is_older_than_a_field_does_not_support_it(look: Look) -> None:
+    assert look("older_than_fields=1")["gpu.recovery", SECOND]["verdict"] == "SKIP"
+
+
+def test_a_link_behind_one_that_a_model_has_not_is_judged_too(look: Look) -> None:
+    found = look("1.nvlink3=absent", "1.nvlink9=0")["gpu.nvlink", SECOND]
+    assert (found["verdict"], found["value"]) == ("FAIL", "16 of 17 links")
+
+
+def test_a_gpu_that_nobody_gets_hold_of_is_said_so() -> None:
+    gpu = {"index": 3, "errors": {"handle": "GPU is lost"}}
+    one = checks_gpu.JUDGES["gpu.ecc"](gpu, check_limits.asked("standard", {})["gpu.ecc"], "GPU 3")
+    assert (one["verdict"], one["reason"]) == ("ERROR", "GPU is lost")
 
 
 def test_a_gpu_that_is_lost_passes_nothing(look: Look) -> None:

@@ -24,8 +24,10 @@ HEALTHY = (ROOT / "tests/gpus/healthy").read_text()
 SECOND = "GPU-22222222-2222-2222-2222-222222222222"
 
 # Each element that is asked for, by the recorded answers that have it: A10G (driver 515.105.01), A100 (535.54.03),
-# GeForce RTX 3060 (570.124.04), RTX 4000 Ada (595.84), Tesla T4 (515.105.01), Quadro P2000 (525.125.06).
+# GeForce RTX 3060 (570.124.04), RTX 4000 Ada (595.84), Tesla T4 (515.105.01), Quadro P2000 (525.125.06), GTX 1070
+# (418.56, without a figure).
 A10G, A100, RTX3060, ADA, T4, P2000 = "515.105.01 A10G", "535.54.03", "570.124.04", "595.84", "515.105.01 T4", "525.125"
+GTX1070 = "418.56"
 EACH = (A10G, A100, ADA)
 SEEN = {
     "product_name": EACH, "persistence_mode": EACH, "mig_mode/current_mig": EACH, "serial": EACH, "uuid": EACH,
@@ -42,6 +44,7 @@ SEEN = {
     "temperature/gpu_temp": EACH, "temperature/gpu_temp_slow_threshold": (A10G, A100),
     "temperature/gpu_temp_tlimit": (ADA,), "temperature/gpu_temp_slow_tlimit_threshold": (ADA,),
     "gpu_power_readings": (A100, ADA), "power_readings": (A10G,), "clocks/sm_clock": EACH, "max_clocks/sm_clock": EACH,
+    "applications_clocks/graphics_clock": (GTX1070,), "default_applications_clocks/graphics_clock": (GTX1070,),
     "gpu_recovery_action": (RTX3060, ADA), "gpu_reset_status/reset_required": (A100,),
     "gpu_reset_status/drain_and_reset_recommended": (A100,), "processes/process_info": (T4, ADA),
 }  # fmt: skip
@@ -80,7 +83,7 @@ FAULTS = [
     ("1.remaps_pending=1", "gpu.remaps"), ("1.remaps_failure=1", "gpu.remaps"), ("1.pcie_width=8", "gpu.pcie"),
     ("1.pstate=0", "gpu.pcie"), ("1.nvlink3=0", "gpu.nvlink"), ("1.nvlink4_replay=7", "gpu.nvlink"),
     ("1.ecc_uncorrected=2", "gpu.ecc"), ("1.ecc=0", "gpu.ecc"), ("1.reasons=0x40", "gpu.throttle"),
-    ("1.persistence=0", "gpu.persistence"), ("1.temperature=86", "gpu.temperature"),
+    ("1.clock_set=1200", "gpu.clocks"), ("1.persistence=0", "gpu.persistence"), ("1.temperature=86", "gpu.temperature"),
     ("1.power_limit=500000", "gpu.power"), ("1.recovery=4", "gpu.recovery"),
 ]  # fmt: skip
 
