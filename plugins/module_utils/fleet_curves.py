@@ -23,7 +23,13 @@ CURVE = "train.curve"
 TRAININGS = "trainings"
 
 
-def compare_curves(nodes: Mapping[str, Node], found: Fleet, deviations: float, gap_percent: float) -> None:
+def compare_curves(
+    nodes: Mapping[str, Node],
+    memory: Mapping[str, fleet_memory.Index],
+    found: Fleet,
+    deviations: float,
+    gap_percent: float,
+) -> None:
     groups: Dict[Tuple[str, str], Dict[str, Training]] = {}
     check = BY_NAME[CURVE]
     for host, node in nodes.items():
@@ -37,9 +43,9 @@ def compare_curves(nodes: Mapping[str, Node], found: Fleet, deviations: float, g
                 groups.setdefault((subject, node.group + training.alike), {})[host] = training
     for (subject, alike), members in groups.items():
         key = (CURVE, TRAININGS, subject, "%d %s" % (check.version, alike))
-        fresh = {}
+        about, fresh = fleet_memory.about(*key), {}
         for host, training in members.items():
-            rows = fleet_memory.found(nodes[host].learnt, *key, fresh=len(members))
+            rows = fleet_memory.outweighing(memory[host].get(about, ()), len(members))
             if rows:
                 found.changed[host].append(_remembered(subject, training, rows))
             else:

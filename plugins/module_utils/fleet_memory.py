@@ -42,13 +42,25 @@ def digest_of(alike: str) -> str:
     return hashlib.sha256(alike.encode("utf-8")).hexdigest()[:12]
 
 
-def found(
-    learnt: Iterable[Mapping[str, Any]], check: str, kind: str, subject: str, alike: str, fresh: int
-) -> List[Mapping[str, Any]]:
-    """A node's rows about this (of a curve, one for each epoch), where they say more than `fresh` values of now."""
-    key = (check, kind, subject or None, digest_of(alike))
-    rows = [row for row in learnt if tuple(row[name] for name in NAMED[:4]) == key]
-    return rows if all(2 * fresh < row["count"] for row in rows) else []
+Index = Dict[Tuple[Any, ...], List[Mapping[str, Any]]]
+
+
+def index(learnt: Iterable[Mapping[str, Any]]) -> Index:
+    """A node's rows by what they are about (of a curve, one for each epoch)."""
+    rows: Index = {}
+    for row in learnt:
+        rows.setdefault(tuple(row[name] for name in NAMED[:4]), []).append(row)
+    return rows
+
+
+def about(check: str, kind: str, subject: str, alike: str) -> Tuple[Any, ...]:
+    """What rows are found by in an index."""
+    return (check, kind, subject or None, digest_of(alike))
+
+
+def outweighing(rows: Sequence[Mapping[str, Any]], fresh: int) -> Sequence[Mapping[str, Any]]:
+    """The rows, where they say more than `fresh` values of now."""
+    return rows if all(2 * fresh < row["count"] for row in rows) else ()
 
 
 def holds(row: Mapping[str, Any], finding: Mapping[str, Any]) -> bool:

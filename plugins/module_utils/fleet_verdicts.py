@@ -40,8 +40,9 @@ Sample = List[Tuple[str, Finding]]
 def compare(nodes: Mapping[str, Node], deviations: float, gap_percent: float) -> Fleet:
     """Hold all nodes beside each other. See fleet_limits.py for `deviations` and `gap_percent`."""
     found = Fleet({name: [] for name in nodes}, [], {name: [] for name in nodes})
+    memory = {name: fleet_memory.index(node.learnt) for name, node in nodes.items()}
     for key, sample in sorted(_samples(nodes).items()):
-        held = _by_memory(key, sample, nodes, found)
+        held = _by_memory(key, sample, memory, found)
         if len(held) == len(sample):
             continue
         if BY_NAME[key[0]].fleet == "same":
@@ -49,7 +50,7 @@ def compare(nodes: Mapping[str, Node], deviations: float, gap_percent: float) ->
         else:
             gap = min(gap_percent, GAPS.get(key[0], gap_percent))
             _figures(key, sample, held, found, deviations, gap)
-    compare_curves(nodes, found, deviations, gap_percent)
+    compare_curves(nodes, memory, found, deviations, gap_percent)
     return found
 
 
@@ -88,11 +89,11 @@ def _samples(nodes: Mapping[str, Node]) -> Dict[Key, Sample]:
     return found
 
 
-def _by_memory(key: Key, sample: Sample, nodes: Mapping[str, Node], found: Fleet) -> Set[int]:
+def _by_memory(key: Key, sample: Sample, memory: Mapping[str, fleet_memory.Index], found: Fleet) -> Set[int]:
     """Judge those by what the fleet has shown before that are too few to judge by; return their places."""
-    better, held = BY_NAME[key[0]].fleet, set()
+    better, held, about = BY_NAME[key[0]].fleet, set(), fleet_memory.about(*key)
     for place, (host, one) in enumerate(sample):
-        for row in fleet_memory.found(nodes[host].learnt, *key, fresh=len(sample)):
+        for row in fleet_memory.outweighing(memory[host].get(about, ()), len(sample)):
             if not fleet_memory.holds(row, one):
                 continue
             held.add(place)
