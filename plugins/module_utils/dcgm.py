@@ -11,6 +11,7 @@ read here is what both have; warnings may be a text, or a list of texts or of {w
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -19,12 +20,14 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
-from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
+from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group, end_group
 
 CHECK = "gpu.dcgm"
 CONTAINERS = ("DCGM Diagnostic", "DCGM GPU Diagnostic")
 # How much is tested. 1 reads and loads libraries only; 2 runs kernels and copies for some minutes, on free GPUs only.
 READING, RUNNING = 1, 2
+# It is DCGM's service that runs the tests: dcgmi stops them there when it is asked to end, and leaves them when killed.
+GRACE = 5.0
 FAILED, WARNED, PASSED = "fail", "warn", "pass"
 KNOWN = (FAILED, WARNED, PASSED, "skip", "not run")
 STEP = "run `dcgmi diag -r %d` on the node, and do what it says of this"
@@ -68,6 +71,7 @@ def diagnose(program: str, depth: int, limit: float) -> str:
     takes more than `limit` seconds; it is ended then, and left behind where it can't be."""
     with child_group(
         [program, "diag", "-r", str(depth), "-j"],
+        end=functools.partial(end_group, grace=GRACE),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

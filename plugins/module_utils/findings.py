@@ -21,6 +21,8 @@ ORDER = (PASS, SKIP, ERROR, FAIL)
 # Those of a node that did not prove itself.
 BAD = (FAIL, ERROR)
 EVIDENCE_LINES, EVIDENCE_WIDTH = 12, 300
+# A tool's own words can go on for pages.
+REASON_WIDTH = 1000
 
 
 def passed(check: Check, subject: str, value: Any, limit: Optional[Limit] = None, **more: Any) -> Dict[str, Any]:
@@ -104,7 +106,7 @@ def _finding(
         "unit": check.unit,
         "limit": limit.to_dict() if limit else None,
         "evidence": [str(line)[:EVIDENCE_WIDTH] for line in list(evidence)[:EVIDENCE_LINES]],
-        "reason": reason,
+        "reason": reason if reason is None or len(reason) <= REASON_WIDTH else reason[: REASON_WIDTH - 2] + " …",
         "next_step": next_step,
         "seconds": None if seconds is None else round(seconds, 3),
     }

@@ -60,12 +60,13 @@ def check_node(request: Request, progress: Progress) -> Dict[str, Any]:
     told = _host(request, progress)
     sight = _sight(request, told, progress)
     asked = wanted(request.level, request.checks, sight.model)
+    current = _generations(request)
     parts: Dict[str, Callable[[Mapping[str, Asked]], List[Finding]]] = {
         "host": lambda mine: _host_findings(request, told, mine),
         "gpu": lambda mine: gpu_sight.sight_findings(sight, mine),
         "xid": lambda mine: _xids(request, sight, mine, progress),
         "dcgm": lambda mine: _dcgm(request, sight, mine, progress),
-        "speed": lambda mine: _speed(request, sight, mine, progress),
+        "speed": lambda mine: _speed(request, sight, mine, progress, current.get("failed")),
         "disk": lambda mine: _disk(request, mine, progress),
     }
     found: List[Finding] = []
@@ -74,7 +75,7 @@ def check_node(request: Request, progress: Progress) -> Dict[str, Any]:
         found += guarded(mine, part) if mine else []
     return {
         "findings": found,
-        "identity": node_identity.identity(request.prefix, request.root, told, sight),
+        "identity": node_identity.identity(current.get("generations") or {}, told, sight),
         "began": began,
         "ended": now(),
     }
@@ -97,6 +98,15 @@ def guarded(asked: Mapping[str, Asked], part: Callable[[Mapping[str, Asked]], Li
 def failed_part(one: Asked, error: BaseException) -> Finding:
     why = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:300] or "no more is known")
     return findings.unknown(one.check, NODE, why, "look at it on the node by hand; report it if it makes no sense")
+
+
+def _generations(request: Request) -> Dict[str, Any]:
+    """{generations} or {failed: why}: the installation may lie on a file server that is dead."""
+    prefix, root = request.prefix, request.root
+    try:
+        return in_child(lambda: {"generations": node_identity.generations(prefix, root)}, HOST_LIMIT, prefix)
+    except NoAnswerError as error:
+        return {"failed": error.message}
 
 
 # ── The host
@@ -214,9 +224,18 @@ def _dcgm(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], 
 # ── Speed
 
 
-def _speed(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], progress: Progress) -> List[Finding]:
+def _speed(
+    request: Request,
+    sight: gpu_sight.Sight,
+    asked: Mapping[str, Asked],
+    progress: Progress,
+    no_prefix: Optional[str] = None,
+) -> List[Finding]:
     if request.rehearse:
         return [_loads(one) for one in asked.values()]
+    if no_prefix:
+        step = "look at the file system of the installation (host.mounts, dmesg)"
+        return [findings.unknown(one.check, NODE, no_prefix, step) for one in asked.values()]
     if not sight.gpus and not sight.absent:
         # Measured on the CPUs, a node that should have GPUs would pass.
         why = (

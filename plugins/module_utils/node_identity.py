@@ -16,10 +16,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.observe_node impor
 OF_A_GPU = ("uuid", "serial", "name", "bus_id")
 
 
-def identity(prefix: str, root: str, told: Mapping[str, Any], sight: Sight) -> Dict[str, Any]:
+def identity(current: Mapping[str, str], told: Mapping[str, Any], sight: Sight) -> Dict[str, Any]:
     """{node, machine_id, cpu, gpus: [{uuid, serial, name, bus_id}], driver, cuda, kernel, generations: {ENV: NAME}}.
 
-    What is not known is null. `told` is what host_probe.py observed.
+    What is not known is null. `current` are the generations, `told` is what host_probe.py observed.
     """
     probe = sight.probe or {}
     driver = probe.get("driver") or told.get("driver")
@@ -31,7 +31,7 @@ def identity(prefix: str, root: str, told: Mapping[str, Any], sight: Sight) -> D
         "driver": driver,
         "cuda": probe.get("cuda") or cuda_of(driver),
         "kernel": platform.release(),
-        "generations": generations(prefix, root),
+        "generations": dict(current),
     }
 
 

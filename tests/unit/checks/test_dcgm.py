@@ -119,3 +119,17 @@ def test_a_status_that_is_no_pass_makes_none(status: str, verdict: str) -> None:
     body = {"test_categories": [{"tests": [{"name": "new", "results": [{"entity_id": 0, "status": status}]}]}]}
     one = check_limits.asked("standard", {})["gpu.dcgm"]
     assert dcgm.judge(dcgm.parse(json.dumps({"DCGM Diagnostic": body})), one, 1, 0.0)["verdict"] == verdict
+
+
+def test_a_diagnosis_that_takes_too_long_is_asked_to_stop_its_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, it would leave them running in DCGM's service."""
+    program = tmp_path / "dcgmi"
+    program.write_text("#!/bin/sh\ntrap 'touch \"$0.stopped\"; exit 1' TERM\nsleep 60 & wait\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    declared = check_limits.check_declared({"gpu.dcgm": {"timeout": 0.5}})
+    (one,) = dcgm.dcgm_findings(check_limits.asked("standard", declared))
+    assert one["verdict"] == "ERROR" and "did not end within 0.5 seconds" in one["reason"]
+    assert (tmp_path / "dcgmi.stopped").exists()

@@ -19,6 +19,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     host_probe,
     kernel_log,
     node_checks,
+    node_identity,
     node_limits,
     speed_run,
 )
@@ -141,6 +142,17 @@ def test_a_mount_that_hangs_is_named_and_hides_nothing_else(tmp_path: Path, monk
     assert found["host.cpus", "node"]["verdict"] == "PASS"
 
 
+def test_an_installation_on_a_dead_file_server_hangs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_checks, "HOST_LIMIT", 0.5)
+    monkeypatch.setattr(node_identity, "generations", lambda _prefix, _root: time.sleep(60))
+    start = time.monotonic()
+    found = look(tmp_path, checks={"gpu.*": False, "speed.disk": False})
+    assert time.monotonic() - start < 20
+    speed = [one for (check, _subject), one in found.items() if check.startswith("speed.")]
+    assert speed and {one["verdict"] for one in speed} == {"ERROR"}
+    assert "conda did not answer within 0.5 seconds" in speed[0]["reason"]
+
+
 def test_a_kernel_that_does_not_answer_is_an_error_in_all_of_its_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +174,13 @@ def test_what_breaks_in_one_part_is_said_and_hides_no_other(tmp_path: Path, monk
     assert gpus and {one["verdict"] for one in gpus} == {"ERROR"}
     assert {one["reason"] for one in gpus} == {"KeyError: 'remaps'"}
     assert found["host.cpus", "node"]["verdict"] == "PASS"
+
+
+def test_a_reason_is_no_page() -> None:
+    check = CHECKS[0]
+    assert findings.unknown(check, "node", "short", "step")["reason"] == "short"
+    long = findings.unknown(check, "node", "x" * 100_000, "step")["reason"]
+    assert len(long) == findings.REASON_WIDTH and long.endswith(" …")
 
 
 # GPUs
