@@ -12,11 +12,19 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 # What of a data sheet's dense peak a sound GPU reaches with large matrices, at least. H200s were seen at 770 to 890 of
 # 989 TFLOP/s in bf16 (78 to 90 %) with 8192 x 8192 matrices.
 MATMUL_SHARE = 0.65
+# In fp8 power and the sums in between cost more: of many shapes the best reached 71 % on an H100, 73 % on an H200 and
+# 76 % on a B200 (stas00/ml-engineering, compute/accelerator, maximum achievable FLOPS), and no square has to be the best.
+FP8_SHARE = 0.5
 # The same of the memory's peak, for a copy (read and write counted): H100s were seen at 2,900 of 3,350 GB/s (87 %),
 # H200s at 4,300 of 4,800 (90 %).
 MEMORY_SHARE = 0.80
+# GDDR6 keeps its ECC in the memory itself, which takes part of what it moves. No figure was seen here.
+GDDR_SHARE = 0.65
 
-# TFLOP/s, dense, of NVIDIA's data sheets (those with sparsity halved); GB/s of memory. "fp32" is without tensor cores.
+SHARES = {"memory": MEMORY_SHARE, "gddr": GDDR_SHARE, "fp8": FP8_SHARE}
+
+# TFLOP/s, dense, of NVIDIA's data sheets (those with sparsity halved); GB/s of memory (of HBM; "gddr" of
+# GDDR6). "fp32" is without tensor cores.
 # Cards for PCIe slots reach what their power limit allows, far from the data sheet's peak in sound ones too: only their
 # memory stands here.
 V100, A100, A30, A10 = "V100 data sheet", "A100 data sheet", "A30 data sheet", "A10 data sheet"
@@ -41,9 +49,9 @@ PEAKS: Tuple[Tuple[str, str, Mapping[str, float]], ...] = (
     (r"\bA100 80GB PCIe\b", A100, {"memory": 1935}),
     (r"\bA100-PCIE-40GB\b", A100, {"memory": 1555}),
     (r"\bA30\b", A30, {"memory": 933}),
-    (r"\bA10\b", A10, {"memory": 600}),
-    (r"\bL40S\b", L40S, {"memory": 864}),
-    (r"\bL4\b", L4, {"memory": 300}),
+    (r"\bA10\b", A10, {"gddr": 600}),
+    (r"\bL40S\b", L40S, {"gddr": 864}),
+    (r"\bL4\b", L4, {"gddr": 300}),
     (r"\bV100-SXM2\b", V100, {"fp16": 125, "fp32": 15.7, "memory": 900}),
     (r"\bV100-PCIE\b", V100, {"memory": 900}),
 )
@@ -59,6 +67,9 @@ FLOORS: Tuple[Tuple[str, str, Mapping[str, float]], ...] = (
     (r"\bV100-SXM2\b", AZURE % "nd40rs_v2", {"copy": 9, "allreduce": 110}),
 )
 
+# A part of a GPU that a hypervisor gives, such as A10-4Q: what it does depends on the others that have a part.
+SHARED = re.compile(r"-\d+[ABCQ]$")
+
 # The check that a figure is for. All-reduce floors are those of nodes with eight GPUs.
 CHECK_OF = {"copy": ("speed.h2d", "speed.d2h"), "peer": ("speed.p2p",), "allreduce": ("speed.allreduce",)}
 
@@ -72,9 +83,10 @@ def figures(model: str) -> Dict[str, Figure]:
     """{CHECK: the least, with its source} for a GPU by the name that its driver gives it; empty for one unknown."""
     found: Dict[str, Figure] = {}
     for name, (sheet, peak) in _peaks(model).items():
-        check = "speed.memory" if name == "memory" else "speed.matmul.%s" % name
-        share = MEMORY_SHARE if name == "memory" else MATMUL_SHARE
-        unit = "GB/s" if name == "memory" else "TFLOP/s"
+        of_memory = name in ("memory", "gddr")
+        check = "speed.memory" if of_memory else "speed.matmul.%s" % name
+        share = SHARES.get(name, MATMUL_SHARE)
+        unit = "GB/s" if of_memory else "TFLOP/s"
         source = "%d %% of the %g %s of NVIDIA's %s" % (round(share * 100), peak, unit, sheet)
         found[check] = Figure(round(peak * share, 1), source)
     row = _first(FLOORS, model)
@@ -96,7 +108,7 @@ def _peaks(model: str) -> Dict[str, Tuple[str, float]]:
 def _first(
     rows: Tuple[Tuple[str, str, Mapping[str, float]], ...], model: str
 ) -> Optional[Tuple[str, str, Mapping[str, float]]]:
-    return next((row for row in rows if re.search(row[0], model)), None)
+    return None if SHARED.search(model) else next((row for row in rows if re.search(row[0], model)), None)
 
 
 def known() -> List[str]:

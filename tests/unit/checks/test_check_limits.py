@@ -140,3 +140,33 @@ def test_every_figure_is_for_a_check_that_there_is() -> None:
         model = pattern.replace("\\b", "").replace(".*", " ")
         assert gpu_figures.figures(model), pattern
         assert set(gpu_figures.figures(model)) <= names
+
+
+@pytest.mark.parametrize(
+    ("model", "check", "seen"),
+    [
+        # The best of many shapes (stas00/ml-engineering, maximum achievable FLOPS): a floor is well below it.
+        ("NVIDIA H100 80GB HBM3", "speed.matmul.fp8", 1402.6),
+        ("NVIDIA H200", "speed.matmul.fp8", 1453.4),
+        ("NVIDIA B200", "speed.matmul.fp8", 3432.5),
+        ("NVIDIA H100 80GB HBM3", "speed.matmul.bf16", 794.5),
+        ("NVIDIA B200", "speed.matmul.bf16", 1745.0),
+    ],
+)
+def test_a_floor_leaves_room_below_the_best_that_was_seen(model: str, check: str, seen: float) -> None:
+    figure = gpu_figures.figure_of(model, check)
+    assert figure is not None
+    assert 0.6 * seen < figure.least < 0.85 * seen
+
+
+def test_memory_that_keeps_its_ecc_in_itself_has_a_lower_floor() -> None:
+    for model, peak in (("NVIDIA L4", 300), ("NVIDIA L40S", 864), ("NVIDIA A10", 600)):
+        figure = gpu_figures.figure_of(model, "speed.memory")
+        assert figure is not None
+        assert figure.least == round(peak * gpu_figures.GDDR_SHARE, 1) and "65 % of the" in figure.source
+
+
+@pytest.mark.parametrize("part", ["NVIDIA A10-4Q", "NVIDIA L4-24C", "NVIDIA A30-1-6C"])
+def test_a_part_of_a_gpu_is_not_held_to_the_whole_ones_figures(part: str) -> None:
+    assert gpu_figures.figures(part) == {}
+    assert gpu_figures.figures(part.partition("-")[0])
