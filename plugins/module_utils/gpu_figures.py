@@ -13,7 +13,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 # 989 TFLOP/s in bf16 (78 to 90 %) with 8192 x 8192 matrices.
 MATMUL_SHARE = 0.65
 # In fp8 power and the sums in between cost more: of many shapes the best reached 71 % on an H100, 73 % on an H200 and
-# 76 % on a B200 (stas00/ml-engineering, compute/accelerator, maximum achievable FLOPS), and no square has to be the best.
+# 76 % on a B200 (stas00/ml-engineering, compute/accelerator, maximum achievable FLOPS); a square need not be the best.
 FP8_SHARE = 0.5
 # The same of the memory's peak, for a copy (read and write counted): H100s were seen at 2,900 of 3,350 GB/s (87 %),
 # H200s at 4,300 of 4,800 (90 %).

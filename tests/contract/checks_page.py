@@ -42,8 +42,8 @@ MODELS = f"""
 The least that a sound GPU of a model does. The driver's name for the model decides; one that is not here is judged by
 the fleet alone. Matrix products: {gpu_figures.MATMUL_SHARE:.0%} (fp8: {gpu_figures.FP8_SHARE:.0%}) of the dense peak in
 NVIDIA's data sheet, in TFLOP/s. `speed.memory`: {gpu_figures.MEMORY_SHARE:.0%} of the data sheet's with HBM,
-{gpu_figures.GDDR_SHARE:.0%} with GDDR6, in GB/s. Parts of a GPU (vGPU) have none. Copies and all-reduce: floors that a cloud
-holds its own machines to, in GB/s; `speed.allreduce` is for eight GPUs. Other figures: `validation_checks`.
+{gpu_figures.GDDR_SHARE:.0%} with GDDR6, in GB/s. Parts of a GPU (vGPU) have none. Copies and all-reduce: floors that a
+cloud holds its own machines to, in GB/s; `speed.allreduce` is for eight GPUs. Other figures: `validation_checks`.
 
 """
 
