@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 from ansible_collections.condafleet.core.plugins.module_utils import gpu_figures
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import CHECKS, LEVELS, Check
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
+from ansible_collections.condafleet.core.plugins.module_utils.figures import short
 
 KEYS = ("enabled", "least", "most", "equal", "timeout")
 BOUNDS = ("least", "most", "equal")
@@ -41,13 +42,13 @@ class Limit(NamedTuple):
 
     def complaint(self, value: Any, unit: str) -> Optional[str]:
         """Why this value is outside, None where it is not."""
-        said = ("%s %s" % (_short(value), unit)).strip()
+        said = ("%s %s" % (short(value), unit)).strip()
         if self.equal is not None and value != self.equal:
-            return "it is %s, not %s (%s)" % (said, _short(self.equal), self.source)
+            return "it is %s, not %s (%s)" % (said, short(self.equal), self.source)
         if self.least is not None and not value >= self.least:
-            return "it is %s, less than %s (%s)" % (said, _short(self.least), self.source)
+            return "it is %s, less than %s (%s)" % (said, short(self.least), self.source)
         if self.most is not None and not value <= self.most:
-            return "it is %s, more than %s (%s)" % (said, _short(self.most), self.source)
+            return "it is %s, more than %s (%s)" % (said, short(self.most), self.source)
         return None
 
     def to_dict(self) -> Dict[str, Any]:
@@ -174,7 +175,3 @@ def _figure(value: Any) -> Any:
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _short(value: Any) -> str:
-    return "%.4g" % value if isinstance(value, float) else str(value)

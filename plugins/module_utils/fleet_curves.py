@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings, fleet_limits, fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
+from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import (
     ANEW,
     STEPS,
@@ -15,7 +16,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import
     Key,
     Node,
     Training,
-    is_figure,
     tell,
 )
 

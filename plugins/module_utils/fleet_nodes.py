@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Sized, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import fleet_memory
@@ -56,10 +55,6 @@ class Fleet(NamedTuple):
     changed: Dict[str, List[Finding]]
     figures: List[Dict[str, Any]]
     judged_by: Dict[str, List[int]]
-
-
-def is_figure(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def tell(

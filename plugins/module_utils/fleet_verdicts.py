@@ -17,6 +17,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
 from ansible_collections.condafleet.core.plugins.module_utils import findings, fleet_limits, fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME, ENVIRONMENT, GROUP
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit
+from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure, short
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_curves import compare_curves
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import (
     ANEW,
@@ -25,7 +26,6 @@ from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import
     Fleet,
     Key,
     Node,
-    is_figure,
     tell,
 )
 
@@ -134,7 +134,7 @@ def _figures(key: Key, sample: Sample, held: Set[int], found: Fleet, deviations:
         if int(number) in held:
             continue
         line = "fleet: median %s, band %s to %s, of %d %s (%d others)" % (
-            *(_short(figure) for figure in (band.median, band.low, band.high)),
+            *(short(figure) for figure in (band.median, band.low, band.high)),
             *(len(sample), key[1], len(sample) - 1),
         )
         found.changed[host].append(_fail(one, str(limit.complaint(one["value"], one["unit"])), line, limit))
@@ -164,9 +164,9 @@ def _same(key: Key, sample: Sample, held: Set[int], found: Fleet) -> None:
         host, one = sample[int(number)]
         if int(number) in held:
             continue
-        said = ("%s %s" % (_short(common), one["unit"])).strip()
+        said = ("%s %s" % (short(common), one["unit"])).strip()
         why = "it is %s, while %d of %d of its kind (%s) have %s" % (
-            *(("%s %s" % (_short(one["value"]), one["unit"])).strip(), count, len(sample), key[1], said),
+            *(("%s %s" % (short(one["value"]), one["unit"])).strip(), count, len(sample), key[1], said),
         )
         line = "fleet: %s is that of %d of %d %s" % (said, count, len(sample), key[1])
         found.changed[host].append(_fail(one, why, line, Limit(equal=common, source=source)))
@@ -196,7 +196,3 @@ def _with(one: Finding, line: str) -> Finding:
 
 def _hashable(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, type(None))) else json.dumps(value, sort_keys=True)
-
-
-def _short(value: Any) -> str:
-    return "%.4g" % value if isinstance(value, float) else str(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings, run_comparison
+from ansible_collections.condafleet.core.plugins.module_utils.figures import short
 from ansible_collections.condafleet.core.plugins.module_utils.findings import (
     BAD,
     ERROR,
@@ -80,7 +81,7 @@ def _told(one: Finding, former: Mapping[Key, Tuple[Mapping[str, Any], Finding]],
 
 def _line(one: Finding, other: Finding, generation: str) -> str:
     value = "" if other["value"] is None or one["check"] == "train.curve" else ", %s %s" % (
-        _short(other["value"]), other["unit"],
+        short(other["value"]), other["unit"],
     )  # fmt: skip
     return "former generation %s: %s%s" % (generation, other["verdict"], value)
 
@@ -98,8 +99,8 @@ def _said(one: Finding, other: Finding, result: Mapping[str, Any]) -> str:
     if one["check"] == "train.speed":
         moved = _moved(other, one)
         if moved is None or moved > -run_comparison.NOISE_PERCENT:
-            return "%s is as slow here (%s %s): %s" % (where, _short(other["value"]), other["unit"], HARDWARE)
-        return "%s is faster here (%s %s): %s" % (where, _short(other["value"]), other["unit"], SOFTWARE)
+            return "%s is as slow here (%s %s): %s" % (where, short(other["value"]), other["unit"], HARDWARE)
+        return "%s is faster here (%s %s): %s" % (where, short(other["value"]), other["unit"], SOFTWARE)
     return "%s passes here: %s" % (where, SOFTWARE)
 
 
@@ -110,7 +111,7 @@ def _curves(one: Finding, result: Mapping[str, Any], where: str) -> str:
     apart = 100.0 * abs(losses[-1] - one["value"]) / max(abs(one["value"]), 1e-9)
     same = apart < run_comparison.NOISE_PERCENT
     words = "ends with the same loss here" if same else "ends with another loss here"
-    return "%s %s (%s): %s" % (where, words, _short(losses[-1]), HARDWARE if same else SOFTWARE)
+    return "%s %s (%s): %s" % (where, words, short(losses[-1]), HARDWARE if same else SOFTWARE)
 
 
 def _moved(before: Finding, after: Finding) -> Optional[float]:
@@ -118,7 +119,3 @@ def _moved(before: Finding, after: Finding) -> Optional[float]:
     runs = [{"identity": {}, "findings": [{**one, "subject": "node"}]} for one in (before, after)]
     figures = run_comparison.compare(*runs)["figures"]
     return figures[0]["percent"] if figures else None
-
-
-def _short(value: Any) -> str:
-    return "%.4g" % value if isinstance(value, float) else str(value)

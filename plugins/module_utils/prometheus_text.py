@@ -9,12 +9,12 @@ the checks measure all kinds of things. Nothing here holds a time of its own, wh
 from __future__ import annotations
 
 import calendar
-import math
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.clock import FORM
+from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure
 
 # A label and its value.
 Label = Tuple[str, str]
@@ -36,7 +36,7 @@ def render(record: Mapping[str, Any]) -> str:
         _metric(
             "condafleet_check_value",
             "What a check measured on a subject, in the unit that the label names.",
-            [([*_of(one), ("unit", one["unit"])], float(one["value"])) for one in found if _is_figure(one["value"])],
+            [([*_of(one), ("unit", one["unit"])], float(one["value"])) for one in found if is_figure(one["value"])],
         ),
         _metric(
             "condafleet_validation_verdict",
@@ -93,10 +93,6 @@ def _escaped(text: str) -> str:
 
 def _number(value: float) -> str:
     return repr(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
-
-
-def _is_figure(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _seconds(said: Any) -> Optional[float]:

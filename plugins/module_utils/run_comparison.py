@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure
+
 Key = Tuple[str, str]
 SOFTWARE = ("driver", "cuda", "kernel")
 # Others where a node was installed anew, or is another machine by the same name.
@@ -76,7 +78,7 @@ def _by_key(run: Mapping[str, Any]) -> Dict[Key, Mapping[str, Any]]:
 
 def _percent(before: Any, after: Any) -> Optional[float]:
     """How far a figure went; None for what is no figure, and from 0, where percentages mean nothing."""
-    if not _is_figure(before) or not _is_figure(after) or not before:
+    if not is_figure(before) or not is_figure(after) or not before:
         return None
     return float(100.0 * (after - before) / abs(before))
 
@@ -90,10 +92,6 @@ def _by_limits(
 ) -> bool:
     """Whether all that moved are verdicts by other limits."""
     return moved and not (figures or gpus["gone"] or gpus["new"]) and all(one["relimited"] for one in verdicts)
-
-
-def _is_figure(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _differing(keys: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, List[Any]]:

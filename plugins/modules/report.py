@@ -24,8 +24,8 @@ options:
     type: str
   hosts:
     description:
-      - The hosts that the report is about. Default is all hosts of the play. Others have to have a plan of this run, and
-        are taken for converged.
+      - The hosts that the report is about. Default is all hosts of the play. Others are in it where they have a plan
+        of this run; they are taken for converged.
     type: list
     elements: str
 author:
