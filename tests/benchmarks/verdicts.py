@@ -71,7 +71,7 @@ def stand(hosts: dict[str, dict[str, Any]]) -> tuple[dict[str, str], str]:
 
 
 def run(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure 500 nodes with two GPUs (some 60 findings) and with eight; {nodes: {NAME: {median_s, …}}, aim_s, holds}."""
+    """Measure 500 nodes with two GPUs (some 60 findings) and with eight: {nodes: {NAME: {median_s}}, aim_s, holds}."""
     found: dict[str, dict[str, Any]] = {}
     for name, gpus in (("500 with 2 GPUs", 2), (f"500 with {GPUS} GPUs", GPUS)):
         hosts = {f"node{one:03}": variables(one, gpus) for one in range(500)}
