@@ -26,6 +26,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.origins import joi
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
     CHECK_OF,
     FRAMEWORKS,
+    READS_MNIST,
     TRAIN,
     job_digest,
     kinds_of,
@@ -63,7 +64,8 @@ def check_validation(
     timeout = seconds("validation_timeout", values.get("timeout", 1800))
     asked = check_limits.asked(checks["level"], checks["checks"])
     wanted = _wanted(values.get("environments") or [], kinds_of(asked)) if enabled else []
-    data = check_data(values, manifest) if wanted else []
+    # Whoever only smokes environments needs no data set, nor a depot that has one.
+    data = check_data(values, manifest) if any(job["kind"] in READS_MNIST for job in wanted) else []
     texts = (read_scripts() if scripts is None else scripts) if wanted else {}
     for job in wanted:
         job["job_digest"] = job_digest(job["framework"], texts, data, schedule, job["kind"])

@@ -140,7 +140,7 @@ def plan_validation(
         stored, title = observed["validations"], framework
         if job["kind"] != TRAIN:
             stored, title = observed["validations_of_kind"][job["kind"]], "%s, %s" % (framework, job["kind"])
-        why = needs_validation(stored, name, generation, framework, job["job_digest"])
+        why = needs_validation(stored, name, generation, framework, job["job_digest"], observed["node"].get("driver"))
         if why or declared.get("rerun"):
             wanted.setdefault(name, {})[title] = why or "asked for"
     return wanted

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, Limit
 from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL, PASS, SKIP
-from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import CHECK_OF, TRAIN
+from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import CHECK_OF, SMOKE, TRAIN
 
 Finding = Dict[str, Any]
 SPEED = "train.speed"
@@ -20,7 +20,8 @@ NEXT = {
 
 
 def findings_of(result: Optional[Mapping[str, Any]], asked: Mapping[str, Asked]) -> List[Finding]:
-    """One finding for the job's own check and, for a training, one for its speed; none for what is not asked.
+    """One finding for the job's own check and, for a training, one for its speed and one for the smoke test that it
+    makes needless; none for what is not asked.
 
     `result` is what the job has stored, None where there is none. `asked` are the checks as `check_limits.asked` has
     them.
@@ -32,6 +33,9 @@ def findings_of(result: Optional[Mapping[str, Any]], asked: Mapping[str, Asked])
     check = asked.get(CHECK_OF.get(kind, ""))
     if check:
         found.append(_own(result, check, kind))
+    # Without a training there is a job for it (validation_plan.kinds_of).
+    if kind == TRAIN and check and CHECK_OF[SMOKE] in asked:
+        found.append(_smoke(result, asked[CHECK_OF[SMOKE]]))
     if kind == TRAIN and SPEED in asked:
         found.append(_speed(result, asked[SPEED]))
     return found
@@ -63,6 +67,19 @@ def _own(result: Mapping[str, Any], asked: Asked, kind: str) -> Finding:
     return findings.unknown(asked.check, subject, reason, next_step, value=value, **more)
 
 
+def _smoke(result: Mapping[str, Any], asked: Asked) -> Finding:
+    """A training that passed has imported, used the device that is there, held the network's answers to numpy's
+    (mnist_job.py) and taken more steps than one."""
+    subject = subject_of(result)
+    if result.get("verdict") != PASS:
+        why = "it is part of the training, which came to %s" % result.get("verdict")
+        return findings.skipped(asked.check, subject, why, "see train.mnist")
+    shows = "the training shows it: test accuracy %s, by numpy from its weights %s" % (
+        result.get("test_accuracy"), result.get("recomputed_accuracy"),
+    )  # fmt: skip
+    return findings.passed(asked.check, subject, None, asked.limit, evidence=[shows, *_evidence(result, SMOKE)])
+
+
 def _least_accuracy(result: Mapping[str, Any], asked: Asked) -> Optional[Limit]:
     """The site's own word in `validation_checks`, else what the job was given."""
     if asked.limit and asked.limit.source == "validation_checks":
@@ -92,7 +109,10 @@ def _evidence(result: Mapping[str, Any], kind: str) -> List[str]:
     """What shows the verdict: where it ran, and the figures."""
     versions = result.get("versions") or {}
     said = ", ".join("%s %s" % (name, version) for name, version in sorted(versions.items()) if version)
-    lines = ["generation %s on %s%s" % (result.get("generation"), _device(result), ": " + said if said else "")]
+    # A stored result that still holds may be old.
+    when = ", at %s" % result["ended"] if result.get("ended") else ""
+    place = "generation %s on %s%s" % (result.get("generation"), _device(result), when)
+    lines = [place + (": " + said if said else "")]
     for one in _epochs(result) if kind == TRAIN else []:
         lines.append("epoch %s: loss %s, accuracy %s" % (one.get("epoch"), one.get("loss"), one.get("accuracy")))
     figures = result.get("figures")

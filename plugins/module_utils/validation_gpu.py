@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils.child_group import child_group
 
@@ -56,6 +56,21 @@ def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[s
         return {"state": "free", "why": None, "uuid": free[0]}
     rows = [line.strip() for line in users.splitlines() if line.strip()]
     return {"state": "busy", "why": "all %d GPU(s) are in use (%s)" % (len(gpus), "; ".join(rows[:4])), "uuid": None}
+
+
+def taken_meanwhile(before: Mapping[str, Any]) -> Optional[str]:
+    """Why the GPU that was free (`before`: what `observe` said) is no longer, now that the one who used it has ended.
+
+    None where it is still free, or nobody can tell: what failed on it then is no other process' doing.
+    """
+    if before["state"] != "free":
+        return None
+    try:
+        rows = ask_smi(["--query-compute-apps=gpu_uuid,pid,process_name"]).splitlines()
+    except NoAnswerError:
+        return None
+    users = [row.strip() for row in rows if before["uuid"] in _first_column(row)]
+    return "another process took the GPU meanwhile (%s)" % "; ".join(users[:4]) if users else None
 
 
 def variables(visible: Optional[str]) -> Dict[str, str]:

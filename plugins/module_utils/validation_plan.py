@@ -88,12 +88,18 @@ def job_digest(
 
 
 def needs_validation(
-    validations: Mapping[str, Any], environment: str, generation: Optional[str], framework: str, digest: str
+    validations: Mapping[str, Any],
+    environment: str,
+    generation: Optional[str],
+    framework: str,
+    digest: str,
+    driver: Optional[str] = None,
 ) -> Optional[str]:
     """Why a job has to run, or None where its stored result still proves the current generation.
 
     `validations` are the stored results of its kind, {ENVIRONMENT: {FRAMEWORK: result}}; `generation` is the name of
-    the current one, None where there is none yet or it is about to change.
+    the current one, None where there is none yet or it is about to change; `driver` the version of the node's GPU
+    driver, None where it has none.
     """
     stored = (validations.get(environment) or {}).get(framework)
     if not isinstance(stored, Mapping):
@@ -104,19 +110,26 @@ def needs_validation(
         return "validated for %s, current is %s" % (stored.get("generation"), generation)
     if stored.get("job_digest") != digest:
         return "the job changed (scripts, data or schedule)"
+    if stored.get("driver", driver) != driver:
+        # With another driver, or the first one, the GPUs were used otherwise or not at all.
+        return "validated with GPU driver %s, the node has %s" % (stored["driver"] or "none", driver or "none")
     if stored.get("verdict") != PASS:
         return "the last verdict was %s" % stored.get("verdict")
     return None
 
 
-def judge(outcome: Mapping[str, Any], least_accuracy: float) -> Tuple[str, Optional[str], Optional[str]]:
-    """(verdict, reason, next step) of what a training script wrote; the last two are None for PASS."""
+def judge(outcome: Mapping[str, Any], least_accuracy: Optional[float]) -> Tuple[str, Optional[str], Optional[str]]:
+    """(verdict, reason, next step) of what a job's script wrote; the last two are None for PASS.
+
+    Only a training has a `least_accuracy`: what else a job has to reach, its script has judged.
+    """
     kind = outcome.get("kind")
     if kind == "done":
-        # Only a training has an accuracy: what else a job has to reach, its script has judged.
         accuracy = outcome.get("test_accuracy")
-        if accuracy is None or accuracy >= least_accuracy:
+        if least_accuracy is None or (accuracy is not None and accuracy >= least_accuracy):
             return PASS, None, None
+        if accuracy is None:
+            return ERROR, "the training left no accuracy", "read the job's log on the node"
         return (
             FAIL,
             "test accuracy is %.4f, below %s (validation_least_accuracy)" % (accuracy, least_accuracy),

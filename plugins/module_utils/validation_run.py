@@ -3,19 +3,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
 import time
 from typing import Any, Dict, Mapping, Optional
 
-from ansible_collections.condafleet.core.plugins.module_utils import cgroup, dataset, files, validation_gpu
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    cgroup,
+    dataset,
+    files,
+    validation_gpu,
+    validation_weights,
+)
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
+from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts import environment_variables
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
 from ansible_collections.condafleet.core.plugins.module_utils.node_standing import condemned
+from ansible_collections.condafleet.core.plugins.module_utils.observe_node import driver_version
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
     ERROR,
@@ -35,9 +42,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_plan im
     script_of,
     scripts_for,
 )
-from ansible_collections.condafleet.core.plugins.module_utils.validation_smoke import smoke
+from ansible_collections.condafleet.core.plugins.module_utils.validation_smoke import for_cuda, smoke
 
-WEIGHTS = "weights.npz"
+WORK = ".job-"
 LOG_TAIL = 1500
 WORDS = {TRAIN: "training", SMOKE: "smoke test", TRANSFORMER: "fine-tuning of a transformer", SERVE: "serving"}
 # What a training script's outcome brings into the result.
@@ -85,7 +92,7 @@ def why_run(task: Task) -> Optional[str]:
     prefix = task.prefix()
     stored = {task.environment: {task.framework: task.stored()}}
     current = os.path.basename(prefix) if prefix else None
-    why = needs_validation(stored, task.environment, current, task.framework, task.digest)
+    why = needs_validation(stored, task.environment, current, task.framework, task.digest, driver_version())
     if not why and task.kind == TRAIN and not task.generation:
         record = files.read_json(os.path.join(task.options["root"], "validation", "node.json"))
         why = condemned(record, task.environment, task.framework)
@@ -97,11 +104,17 @@ def validate(task: Task, progress: Progress) -> Dict[str, Any]:
     result = _blank(task)
     os.makedirs(task.folder, mode=0o755, exist_ok=True)
     with node_lock(task.folder, "validate %s with %s" % (task.environment, task.framework), timeout=5):
-        work = tempfile.mkdtemp(prefix=".job-", dir=task.folder)
+        for left in [name for name in os.listdir(task.folder) if name.startswith(WORK)]:
+            # Of a job that was killed: nobody else works here, since the lock is held.
+            shutil.rmtree(os.path.join(task.folder, left), ignore_errors=True)
+        work = tempfile.mkdtemp(prefix=WORK, dir=task.folder)
         try:
             outcome = _carry_out(task, work, result, progress)
-            _keep(task, work, outcome, result)
-            verdict, reason, next_step = judge(outcome, task.options["least_accuracy"])
+            result.update({key: outcome[key] for key in FIGURES if key in outcome})
+            # The weights of another generation would stand where those of the current one are looked for.
+            if outcome.get("kind") == "done" and task.kind == TRAIN and not task.generation:
+                result.update(validation_weights.keep(task.folder, work, outcome, task.log))
+            verdict, reason, next_step = judge(outcome, task.options["least_accuracy"] if task.kind == TRAIN else None)
             next_step = outcome.get("next_step") or next_step
         except FleetError as error:
             verdict, reason, next_step = ERROR, error.message, "mend that, and validate again"
@@ -135,6 +148,7 @@ def _blank(task: Task) -> Dict[str, Any]:
         kind=task.kind,
         generation=os.path.basename(prefix) if prefix else None,
         interpreter=os.path.realpath(os.path.join(prefix, "bin", "python")) if prefix else None,
+        driver=driver_version(),
         job_digest=task.digest,
         verdict=ERROR,
         reason=None,
@@ -189,12 +203,16 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
         "batch_size": options["batch_size"],
         "seed": options["seed"],
         "threads": result["threads"],
+        "timeout": options["timeout"],
         "gpu": gpu,
+        "for_cuda": for_cuda(prefix),
         "outcome": os.path.join(work, "outcome.json"),
         "progress": os.path.join(work, "progress.json"),
-        "weights": os.path.join(work, WEIGHTS),
+        "weights": os.path.join(work, validation_weights.WEIGHTS),
         "native": work,
-        "trained": _trained(task, work) if task.kind == SERVE else None,
+        "trained": validation_weights.trained(task.folder, os.path.basename(prefix), work)
+        if task.kind == SERVE
+        else None,
     }
     files.write_json(os.path.join(work, "job.json"), job)
     if owner is not None:
@@ -214,6 +232,10 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
         watch=Relay(job["progress"], progress),
     )
     outcome = files.read_json(job["outcome"])
+    if not isinstance(outcome, dict) or outcome.get("kind") != "done":
+        taken = validation_gpu.taken_meanwhile(gpu)
+        if taken:
+            return {"kind": "refused", "reason": taken}
     if status is None:
         return {
             "kind": "error",
@@ -231,28 +253,6 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
     return outcome
 
 
-def _trained(task: Task, work: str) -> Optional[str]:
-    """A copy of the weights that a training of this generation has left, where there is one that passed."""
-    source = os.path.join(task.folder, WEIGHTS)
-    stored = files.read_json(os.path.join(task.folder, "result.json"))
-    content = files.read_bytes(source)
-    known = stored.get("weights") if isinstance(stored, dict) and stored.get("verdict") == PASS else None
-    prefix = task.prefix() or ""
-    if content is None or not known or stored.get("generation") != os.path.basename(prefix):
-        return None
-    if hashlib.sha256(content).hexdigest() != known["sha256"]:
-        raise FleetError("%s is not what the training has stored: its sha256 differs. Next: train again." % source)
-    target = os.path.join(work, "trained.npz")
-    files.write_atomic(target, content)
-    return target
-
-
-def environment_variables(prefix: str) -> Dict[str, str]:
-    """The variables that activating the environment sets (`conda env config vars`)."""
-    state = files.read_json(os.path.join(prefix, "conda-meta", "state"), {})
-    return dict(state.get("env_vars") or {}) if isinstance(state, dict) else {}
-
-
 class Relay:
     """Hands what the training says of its progress on to whoever follows the module."""
 
@@ -266,24 +266,6 @@ class Relay:
         if told and told["done"] != self.done:
             self.done = told["done"]
             self.progress(told["step"], told["done"], told["total"], told["unit"], told["message"])
-
-
-def _keep(task: Task, work: str, outcome: Mapping[str, Any], result: Dict[str, Any]) -> None:
-    """Take the figures over, and put the weights beside the result."""
-    result.update({key: outcome[key] for key in FIGURES if key in outcome})
-    # The weights of another generation would stand where those of the current one are looked for.
-    if outcome.get("kind") != "done" or task.kind != TRAIN or task.generation:
-        return
-    native = outcome["native_weights"]
-    kept = {"weights": (WEIGHTS, "npz"), "native_weights": (os.path.basename(native["path"]), native["format"])}
-    for key, (name, form) in kept.items():
-        source, target = os.path.join(work, name), os.path.join(task.folder, name)
-        # Copied, since the training may have run as another account: what lies here is the caller's own.
-        content = None if os.path.islink(source) else files.read_bytes(source)
-        if content is None:
-            raise FleetError("%s: the training left no such file. Next: read %s on the node." % (source, result["log"]))
-        files.write_atomic(target, content)
-        result[key] = {"path": target, "sha256": files.sha256_file(target), "format": form}
 
 
 def _tail(path: str) -> str:

@@ -17,6 +17,12 @@ BY_HAND = (
 )
 
 
+def for_cuda(prefix: str) -> bool:
+    """Whether a generation was made for CUDA, by its receipt: a build for the CPU in it is then a fault."""
+    receipt = files.read_json(os.path.join(prefix, ".condafleet.json"), {})
+    return isinstance(receipt, dict) and "cuda" in str(receipt.get("target") or "")
+
+
 def smoke(
     prefix: str,
     framework: str,
@@ -27,14 +33,12 @@ def smoke(
     owner: Optional[pwd.struct_passwd] = None,
 ) -> Dict[str, Any]:
     """What came of it, in the form that a job's script leaves: {kind, reason, next_step, figures, versions, device}."""
-    receipt = files.read_json(os.path.join(prefix, ".condafleet.json"), {})
-    target = str(receipt.get("target") or "") if isinstance(receipt, dict) else ""
     try:
         record = run_program(
             prefix,
             framework,
             variables,
-            "cuda" in target,
+            for_cuda(prefix),
             timeout,
             scratch,
             observe=validation_gpu.observe,

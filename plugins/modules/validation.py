@@ -56,7 +56,9 @@ options:
     type: path
     required: true
   data:
-    description: The four IDX files, plain or packed with gzip. They are kept in C(ROOT/datasets/mnist).
+    description:
+      - The four IDX files, plain or packed with gzip. They are kept in C(ROOT/datasets/mnist).
+      - Empty where O(kind) is one that reads none, V(smoke) or V(transformer).
     type: list
     elements: dict
     required: true
@@ -182,6 +184,9 @@ result:
       type: str
     generation:
       description: The generation that was trained in.
+      type: str
+    driver:
+      description: Version of the node's GPU driver, null where there is none. With another one the job runs again.
       type: str
     interpreter:
       description: The python that ran, by its real path.
@@ -349,6 +354,12 @@ def main():
             result = validate(task, Progress(progress_file(params["root"], params["job"])))
     except FleetError as error:
         module.fail_json(msg=error.message)
+    except OSError as error:
+        # Of what goes wrong within a job there is a verdict; here not even that could be written.
+        module.fail_json(
+            msg="validation_root: %s. Accepted: a folder with free space that the module may write. Next: see to the "
+            "node's disk and permissions, and validate again." % error
+        )
     title = params["framework"] if params["kind"] == TRAIN else "%s, %s" % (params["framework"], params["kind"])
     line = "validation of %s with %s: %s\n" % (params["environment"], title, why)
     module.exit_json(

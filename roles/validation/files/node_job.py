@@ -2,7 +2,8 @@
 """What all jobs share: the description they are started with, the device they may use, progress, and the outcome.
 
 A script is started by the environment's own python as `python KIND_FRAMEWORK.py JOB.json`. JOB.json holds at least
-{epochs, batch_size, seed, threads, gpu: {state: none|free|busy|unknown, why}, outcome: path, progress: path}.
+{epochs, batch_size, seed, threads, timeout, gpu: {state: none|free|busy|unknown, why}, outcome: path, progress: path}
+and maybe for_cuda (whether the environment's target is one for CUDA; false unless given).
 The outcome is a JSON file: {kind: done|refused|unfit|error, reason, …figures}.
 
 Only numpy and the standard library here, Python 3.8 or newer.
@@ -69,12 +70,16 @@ class Job:
     """The job description, and what has been reached of it."""
 
     def __init__(self, description):
+        self.for_cuda = False
         self.__dict__.update(description)
         self.done = []
 
     def claim_device(self, cuda_build):
-        """Raise where the framework is built for GPUs and the node's are taken, or nobody could tell."""
+        """Raise where the framework is built for GPUs and the node's are taken, or nobody could tell; or is not built
+        for them and should be."""
         if not cuda_build:
+            if self.for_cuda:
+                raise UnfitError("the environment's target is one for CUDA, and its framework is a build for the CPU")
             return
         if self.gpu["state"] == "busy":
             raise RefusedError(self.gpu["why"])

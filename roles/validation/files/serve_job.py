@@ -94,7 +94,7 @@ def server_of(script, artefact, folder, threads, start_limit):
             if child.poll() is not None:
                 raise UnfitError("the server ended with status %d before it could answer" % child.returncode)
             if time.monotonic() > deadline:
-                raise UnfitError("the server did not load the exported model within %g seconds" % start_limit)
+                raise CannotTellError("the server did not load the exported model within %g seconds" % start_limit)
             time.sleep(0.05)
         with open(ready, encoding="utf-8") as stream:
             yield node_job.json.load(stream)["port"]
@@ -203,7 +203,8 @@ def carry_out(job, export, train):
         exported = time.monotonic() - began
         job.tell("serve", 1, 2, "steps", "exported as %s, asking a server" % form)
         script = os.path.abspath(sys.argv[0])
-        limits = {"start": START_LIMIT, "answer": ANSWER_LIMIT, **getattr(job, "limits", {})}
+        # Whoever allows a slow node more time allows the server its share of it.
+        limits = {"start": max(START_LIMIT, job.timeout / 2), "answer": ANSWER_LIMIT, **getattr(job, "limits", {})}
         with server_of(script, artefact, folder, job.threads, limits["start"]) as port:
             figures = question(
                 port, images, labels, scores_of(weights, images), TOLERANCE[device["kind"]], limits["answer"]

@@ -56,7 +56,16 @@ def export_jax(model, folder):
     def scores(images):
         return model.stateless_call(trained, others, images, training=False)[0]
 
-    serve_jax.stablehlo(scores, (28, 28), path)
+    try:
+        serve_jax.stablehlo(scores, (28, 28), path)
+    except ValueError as error:
+        # As of Keras 3.0, to which a number of images that is free is none.
+        if "_DimExpr" not in str(error):
+            raise
+        raise RefusedError(
+            "the environment's Keras is too old to be exported for a free number of images (%s)" % error,
+            "take a newer keras where models are to be exported from it",
+        ) from error
     return path, "StableHLO (jax.export of Keras' stateless call)"
 
 

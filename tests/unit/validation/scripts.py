@@ -45,7 +45,7 @@ def need(*modules: str) -> str:
 def describe(folder: Path, source: Path, **changes: Any) -> Path:
     job = {
         "data": {part: str(source / name) for name, part in PARTS.items()},
-        "epochs": 3, "batch_size": 32, "seed": 1, "threads": 1, "gpu": {"state": "none", "why": None},
+        "epochs": 3, "batch_size": 32, "seed": 1, "threads": 1, "timeout": 60, "gpu": {"state": "none", "why": None},
         "outcome": str(folder / "outcome.json"), "progress": str(folder / "progress.json"),
         "weights": str(folder / "weights.npz"), "native": str(folder), **changes,
     }  # fmt: skip

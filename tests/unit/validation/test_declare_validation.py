@@ -57,6 +57,13 @@ def test_kinds_of_job_follow_the_level_and_the_checks(changes: dict[str, Any], k
     assert len({job["job_digest"] for job in declared["jobs"]}) == 2 * len(kinds)
 
 
+def test_a_smoke_test_needs_no_data_set() -> None:
+    without = values(level="smoke", data="depot")
+    assert check_validation(without, None, SCRIPTS)["data"] == []
+    with pytest.raises(InputError, match="validation_data"):
+        check_validation({**without, "level": "standard"}, None, SCRIPTS)
+
+
 def test_each_kind_has_its_own_time_limit() -> None:
     checks = {"serve.export": {"timeout": 77}, "train.mnist": {"timeout": 5}}
     declared = check_validation(values(level="full", checks=checks, timeout=1234), None, SCRIPTS)

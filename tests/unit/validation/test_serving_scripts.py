@@ -101,13 +101,18 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         {"EXPORTED": "numpy.savez(path, **{n: a * 2 for n, a in weights.items()})"},
         "differ",
     ),
-    "hangs while it loads": ({"LOADING": "time.sleep(60)"}, "did not load the exported model within 3 seconds"),
     "hangs at a question": ({"ANSWERING": "len(asked) == 9 and time.sleep(60)"}, "no answer within 1.5 seconds"),
     "dies while it loads": ({"LOADING": "sys.exit(3)"}, "the server ended with status 3 before it could answer"),
     "dies at a question": ({"ANSWERING": "len(asked) == 9 and os._exit(4)"}, "broke the connection off"),
     "answers too little": ({"ANSWERING": "images = images[:-1] if len(asked) > 3 else images"}, "status 200 and"),
     "damaged artefact": ({"EXPORTED": "open(path, 'r+b').truncate(99)"}, "the server ended with status 1"),
 }
+
+
+def test_a_server_that_takes_too_long_to_start_tells_nothing_of_the_model(tmp_path: Path, data: Any) -> None:
+    outcome = serve(tmp_path, trained(tmp_path), {"LOADING": "time.sleep(60)"}, limits=SHORT)
+    assert outcome["kind"] == "error", outcome
+    assert "did not load the exported model within 3 seconds" in outcome["reason"]
 
 
 @pytest.mark.parametrize("name", FAULTS)

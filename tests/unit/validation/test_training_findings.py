@@ -14,6 +14,7 @@ RESULT = {
     "environment": "pytorch", "framework": "torch", "kind": "train", "verdict": "PASS", "reason": None,
     "next_step": None, "generation": "pytorch-0123456789ab-1", "device": {"kind": "cpu", "name": "A CPU"},
     "versions": {"framework": "2.13.0", "cuda": None}, "test_accuracy": 0.9761, "least_accuracy": 0.97,
+    "recomputed_accuracy": 0.976, "ended": "2026-01-31T12:00:00Z",
     "epochs": [{"epoch": 1, "loss": 0.29, "accuracy": 0.91, "images_per_second": 9000.0}], "images_per_second": 9500.0,
     "images_per_second_of": "training, epochs 2 to 5", "threads": 1, "cpu_quota": 0.5, "seconds": 21.0,
 }  # fmt: skip
@@ -26,11 +27,14 @@ def found(checks: Any = None, level: str = "full", **changes: Any) -> dict[str, 
 
 def test_a_training_gives_its_verdict_and_its_speed() -> None:
     findings = found()
-    assert list(findings) == ["train.mnist", "train.speed"]
-    learnt, speed = findings.values()
+    assert list(findings) == ["train.mnist", "env.smoke", "train.speed"]
+    learnt, smoked, speed = findings.values()
+    # A level contains the lower one.
+    assert (smoked["verdict"], smoked["subject"]) == ("PASS", "pytorch/torch")
+    assert "test accuracy 0.9761, by numpy from its weights 0.976" in smoked["evidence"][0]
     assert (learnt["verdict"], learnt["value"], learnt["subject"]) == ("PASS", 0.9761, "pytorch/torch")
     assert learnt["limit"] == {"least": 0.97, "source": "validation_least_accuracy"}
-    assert "pytorch-0123456789ab-1 on A CPU: framework 2.13.0" in learnt["evidence"][0]
+    assert "pytorch-0123456789ab-1 on A CPU, at 2026-01-31T12:00:00Z: framework 2.13.0" in learnt["evidence"][0]
     assert "epoch 1: loss 0.29" in learnt["evidence"][1]
     assert (speed["verdict"], speed["value"], speed["limit"]) == ("PASS", 9500.0, None)
     assert "1 thread(s), the cgroup allows 0.5 CPUs" in speed["evidence"][0]
@@ -42,7 +46,8 @@ def test_a_verdict_that_is_no_pass_keeps_reason_and_next_step(verdict: str) -> N
     findings = found(**changes)
     one = findings["train.mnist"]
     assert (one["verdict"], one["reason"], one["next_step"]) == (verdict, "it is so", "do that")
-    assert findings["train.speed"]["verdict"] == "SKIP"
+    assert findings["train.speed"]["verdict"] == findings["env.smoke"]["verdict"] == "SKIP"
+    assert f"which came to {verdict}" in findings["env.smoke"]["reason"]
     assert f"came to no end ({verdict})" in findings["train.speed"]["reason"]
 
 
@@ -73,7 +78,8 @@ def test_other_kinds_give_their_own_check_with_the_figures(kind: str, check: str
 
 
 def test_what_is_not_asked_gives_nothing() -> None:
-    assert list(found({"train.speed": False})) == ["train.mnist"]
+    assert list(found({"train.speed": False})) == ["train.mnist", "env.smoke"]
+    assert list(found({"train.*": False, "env.smoke": True})) == []
     assert list(found(level="smoke")) == []
     assert found(level="standard", kind="serve") == {}
     assert findings_of(None, asked("full", {})) == []

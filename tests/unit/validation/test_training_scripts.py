@@ -83,6 +83,13 @@ def test_a_gpu_that_cannot_be_used(tmp_path: Path, data: Any, gpu: Any, kind: st
     assert outcome["kind"] == kind and text in outcome["reason"]
 
 
+def test_a_build_for_the_cpu_is_no_pass_where_the_target_is_for_cuda(tmp_path: Path, data: Any) -> None:
+    code = NUMPY_TRAINING.replace("claim_device(True)", "claim_device(False)")
+    program = ["-c", code, str(describe(tmp_path, tmp_path / "source", for_cuda=True))]
+    outcome = run(need("numpy"), program, tmp_path)
+    assert outcome["kind"] == "unfit" and "is a build for the CPU" in outcome["reason"]
+
+
 IMAGES, LABELS = bytes(100 * 28 * 28), bytes(100)
 DAMAGE: dict[str, tuple[str, Any, str]] = {
     "empty": ("t10k-images-idx3-ubyte", b"", "ends within its header"),

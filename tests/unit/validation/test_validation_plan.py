@@ -134,8 +134,7 @@ def test_why_a_job_is_to_run(validations: Any, generation: str | None, why: str)
         ({"kind": "done", "test_accuracy": 0.97}, "PASS", None),
         ({"kind": "done", "test_accuracy": 0.9699}, "FAIL", "test accuracy is 0.9699, below 0.97"),
         ({"kind": "unfit", "reason": "sees no GPU"}, "FAIL", "sees no GPU"),
-        # What has no accuracy was judged by its script.
-        ({"kind": "done"}, "PASS", None),
+        ({"kind": "done"}, "ERROR", "left no accuracy"),
         ({"kind": "error", "reason": "ImportError: x"}, "ERROR", "ImportError: x"),
         ({"kind": "refused", "reason": "all 8 GPU(s) are in use"}, "SKIP", "in use"),
         ({}, "ERROR", "left no outcome"),
@@ -150,6 +149,10 @@ def test_verdicts(outcome: dict[str, Any], verdict: str, text: str | None) -> No
     else:
         assert reason is not None and text in reason
         assert next_step
+
+
+def test_what_is_no_training_was_judged_by_its_script() -> None:
+    assert judge({"kind": "done"}, None) == ("PASS", None, None)
 
 
 def test_only_fail_and_error_are_complaints() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu
+from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu, validation_run
 from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
@@ -42,7 +42,7 @@ RESULT_KEYS = {
     "next_step", "started", "ended", "seconds", "epochs", "test_loss", "test_accuracy", "recomputed_accuracy",
     "train_images", "test_images", "images_per_second", "images_per_second_of", "training_seconds", "device",
     "versions", "threads", "cpu_quota", "peak_memory_bytes", "seed", "batch_size", "least_accuracy", "data", "weights",
-    "native_weights", "log", "kind", "figures",
+    "native_weights", "log", "kind", "figures", "driver",
 }  # fmt: skip
 
 
@@ -169,11 +169,15 @@ def test_a_skip_takes_no_earlier_proof_away(options: Options, tmp_path: Path, mo
 
 def test_variables_of_the_environment_reach_the_training(options: Options, tmp_path: Path) -> None:
     generation = tmp_path / "root/generations/e-0123456789ab-1"
+    (generation / "etc/conda/env_vars.d").mkdir(parents=True)
+    (generation / "etc/conda/env_vars.d/package.json").write_text('{"B": "of a package"}')
     (generation / "conda-meta").mkdir()
     (generation / "conda-meta/state").write_text('{"env_vars": {"KERAS_BACKEND": "torch", "A": "of the environment"}}')
     options["variables"] = {"A": "declared"}
-    result = carry_out(script(options, "import os, sys; sys.exit(os.environ['KERAS_BACKEND'] + ' ' + os.environ['A'])"))
-    assert "torch declared" in result["reason"]
+    result = carry_out(
+        script(options, "import os, sys; sys.exit(' '.join(map(os.environ.get, ('KERAS_BACKEND', 'A', 'B'))))")
+    )
+    assert "torch declared of a package" in result["reason"]
 
 
 KIND_SCRIPT = """
@@ -262,3 +266,57 @@ def test_a_kind_that_hangs_is_ended_and_says_whose_limit_it_was(options: Options
     assert result["verdict"] == "ERROR"
     assert "took longer than 1 seconds (validation_checks.train.transformer.timeout)" in result["reason"]
     assert result["log"].endswith("/transformer.txt") and result["log"] in result["next_step"]
+
+
+def test_what_a_killed_job_has_left_goes_with_the_next(options: Options) -> None:
+    left = Path(Task(options).folder) / ".job-killed"
+    left.mkdir(parents=True)
+    (left / "weights.npz").touch()
+    assert carry_out(script(options))["verdict"] == "PASS" and not left.exists()
+
+
+def test_another_driver_makes_it_run_again(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A training on the CPU of a node whose driver was not loaded says nothing of its GPUs.
+    monkeypatch.setattr(validation_run, "driver_version", lambda: None)
+    assert carry_out(script(options))["driver"] is None
+    monkeypatch.setattr(validation_run, "driver_version", lambda: "580.65.06")
+    assert why_run(Task(options)) == "validated with GPU driver none, the node has 580.65.06"
+    assert carry_out(options)["driver"] == "580.65.06"
+    assert why_run(Task(options)) is None
+
+
+def test_a_script_is_told_that_the_target_is_for_cuda(options: Options, tmp_path: Path) -> None:
+    text = "import json, sys; sys.exit('for cuda: %s' % json.load(open(sys.argv[1]))['for_cuda'])"
+    assert "for cuda: False" in carry_out(script(options, text))["reason"]
+    receipt = tmp_path / "root/generations/e-0123456789ab-1/.condafleet.json"
+    receipt.write_text('{"target": "linux-64-cuda12"}')
+    assert "for cuda: True" in carry_out(options)["reason"]
+
+
+SMI = """#!/bin/sh
+case "$1" in
+    *compute-apps*) test ! -e {taken} || echo "GPU-1, 4711, /opt/job/python";;
+    *) echo GPU-1;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("taken", "verdict"), [(True, "SKIP"), (False, "ERROR")])
+def test_a_gpu_that_another_took_meanwhile(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool, verdict: str
+) -> None:
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text(SMI.format(taken=tmp_path / "taken"))
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{smi.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(validation_gpu, "MARKS", (str(smi),))
+    take = f"open({str(tmp_path / 'taken')!r}, 'w'); " if taken else ""
+    result = carry_out(script(options, f"{take}raise MemoryError('CUDA out of memory')"))
+    assert result["verdict"] == verdict
+    assert ("took the GPU meanwhile (GPU-1, 4711, /opt/job/python)" in result["reason"]) is taken
+
+
+def test_a_training_without_an_accuracy_is_no_pass(options: Options) -> None:
+    result = carry_out(script(options, SCRIPT.replace('"test_accuracy": ACCURACY', '"test_accuracy": None')))
+    assert result["verdict"] == "ERROR" and "left no accuracy" in result["reason"]
