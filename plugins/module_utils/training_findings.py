@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, Limit
+from ansible_collections.condafleet.core.plugins.module_utils.figures import short
 from ansible_collections.condafleet.core.plugins.module_utils.findings import ERROR, FAIL, PASS, SKIP
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import CHECK_OF, SMOKE, TRAIN
 
@@ -117,7 +118,7 @@ def _evidence(result: Mapping[str, Any], kind: str) -> List[str]:
         lines.append("epoch %s: loss %s, accuracy %s" % (one.get("epoch"), one.get("loss"), one.get("accuracy")))
     figures = result.get("figures")
     if isinstance(figures, Mapping):
-        lines += ["%s: %s" % (name, _short(value)) for name, value in sorted(figures.items())]
+        lines += ["%s: %s" % (name, short(value)) for name, value in sorted(figures.items())]
     return lines
 
 
@@ -128,7 +129,3 @@ def _device(result: Mapping[str, Any]) -> str:
 
 def _epochs(result: Mapping[str, Any]) -> List[Mapping[str, Any]]:
     return [one for one in result.get("epochs") or [] if isinstance(one, Mapping)]
-
-
-def _short(value: Any) -> str:
-    return "%.4g" % value if isinstance(value, float) else str(value)
