@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.condafleet.core.plugins.module_utils import smoke_test as smoke
+from ansible_collections.condafleet.core.plugins.module_utils import validation_smoke
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_judged import SmokeError
 from ansible_collections.condafleet.core.plugins.module_utils.smoke_programs import FRAMEWORKS
+from ansible_collections.condafleet.core.plugins.module_utils.validation_child import account
 
 SOUND = {
     "version": "1.0", "cuda": "12.8", "seen": True, "device": "NVIDIA H100", "wrong": 0, "elements": 4096,
@@ -215,3 +218,26 @@ def test_a_framework_that_reckons_wrongly_fails(
     monkeypatch.setitem(FRAMEWORKS, name, (program.replace(old, new), backend))
     with pytest.raises(SmokeError, match=text):
         real(name, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a smoke test as another account")
+def test_a_validations_smoke_test_runs_as_the_declared_account() -> None:
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("no python that others may run")
+    nobody = account("nobody")
+    assert nobody
+    # Not below pytest's folder, which only its owner may enter.
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        Path(place).chmod(0o755)
+        environment = Environment(Path(place))
+        os.chown(environment.scratch, nobody.pw_uid, nobody.pw_gid)
+        python = environment.prefix / "bin" / "python"
+        python.write_text(python.read_text().replace(f"#!{sys.executable}", "#!/usr/bin/python3"))
+        environment.heard.touch()
+        environment.heard.chmod(0o666)
+        variables = {"FAULT": "record['who'] = [os.geteuid(), os.getegid(), os.nice(0)]"}
+        told = validation_smoke.smoke(
+            str(environment.prefix), "torch", variables, str(environment.scratch), 20, 7, nobody
+        )
+    assert told["kind"] == "done", told
+    assert told["figures"]["who"] == [nobody.pw_uid, nobody.pw_gid, os.nice(0) + 7]
