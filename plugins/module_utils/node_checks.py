@@ -21,11 +21,13 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     node_identity,
     nvml_tool,
     speed_disk,
+    speed_judged,
     speed_run,
 )
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError, in_child
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import FULL
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.node_limits import HOST_SECONDS, part_of, wanted
@@ -185,6 +187,14 @@ def _sight(request: Request, told: Mapping[str, Any], progress: Progress) -> gpu
         return gpu_sight.Sight(None, problem="%s: %s" % (type(error).__name__, error))
 
 
+def _gpus_now(request: Request, sight: gpu_sight.Sight, progress: Progress) -> List[Dict[str, Any]]:
+    """The GPUs as they are now; NoAnswerError where nobody tells any more."""
+    now_seen = _sight(request, sight.probe or {}, progress)
+    if now_seen.problem is not None:
+        raise NoAnswerError(now_seen.problem)
+    return now_seen.gpus
+
+
 def _xids(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], progress: Progress) -> List[Finding]:
     one = asked["gpu.xid"]
     window = request.xid_hours * HOUR
@@ -216,8 +226,10 @@ def _dcgm(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], 
     if sight.probe is None:
         why = "the driver did not answer, and is not put under load"
         return [findings.unknown(one.check, NODE, why, SEE_OTHERS)]
+    # It loads GPUs at level full only. What was seen of them at first may be minutes old.
+    full = request.level == FULL
+    busy = not full or any(speed_judged.use_of(gpu) for gpu in _gpus_now(request, sight, progress))
     progress("dcgm", message="DCGM's own diagnosis")
-    busy = any(gpu.get("processes") is None or gpu["processes"] for gpu in sight.gpus)
     return dcgm.dcgm_findings(asked, request.level, busy)
 
 
@@ -244,10 +256,7 @@ def _speed(
         return [findings.unknown(one.check, NODE, why, SEE_OTHERS) for one in asked.values()]
 
     def again() -> List[Dict[str, Any]]:
-        now_seen = _sight(request, sight.probe or {}, progress)
-        if now_seen.problem is not None:
-            raise NoAnswerError(now_seen.problem)
-        return now_seen.gpus
+        return _gpus_now(request, sight, progress)
 
     speed = request.speed._replace(look_again=again if sight.gpus else None)
     return speed_run.speed_findings(speed, asked, sight.gpus, progress)

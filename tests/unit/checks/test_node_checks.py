@@ -333,6 +333,33 @@ def test_a_gpu_that_the_bus_has_and_the_driver_not(seen: int, on_bus: int, devic
     assert one["verdict"] == verdict
 
 
+@pytest.mark.parametrize(
+    ("level", "changes", "loads"),
+    [
+        ("full", {}, True),
+        ("standard", {}, False),
+        ("full", {"processes": [7]}, False),
+        ("full", {"processes": None}, False),
+        ("full", {"memory_used": 20 << 30, "memory_total": 80 << 30}, False),  # another container's job
+    ],
+)
+def test_dcgm_loads_no_gpu_that_a_job_may_be_using(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, changes: dict[str, Any], loads: bool
+) -> None:
+    """Also where the job has come since the GPUs were looked at first."""
+    program, heard = tmp_path / "dcgmi", tmp_path / "heard"
+    program.write_text(f"#!/bin/sh\necho $* > {heard}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    gpu = {"index": 0, "name": "H100", "uuid": "GPU-1", "bus_id": "1", "processes": [], "errors": {}}
+    probe = {"driver": "570", "cuda": "12.8", "gpus": [gpu]}
+    now = gpu_sight.Sight({**probe, "gpus": [{**gpu, **changes}]}, "NVML")
+    monkeypatch.setattr(gpu_sight, "look", lambda *_args: now)
+    request = Request(level, {}, str(tmp_path), str(tmp_path), SpeedRequest("/none", "/none", "", {}))
+    node_checks._dcgm(request, gpu_sight.Sight(probe, "NVML"), node_limits.wanted(level, {}), Progress(None))
+    assert heard.read_text().split() == ["diag", "-r", "2" if loads else "1", "-j"]
+
+
 # The kernel's log
 
 
