@@ -61,6 +61,7 @@ def check_validation(
     }
     enabled = boolean("validation_enabled", values.get("enabled", True))
     checks = check_checks(values)
+    outcome = check_outcome(values)
     timeout = seconds("validation_timeout", values.get("timeout", 1800))
     asked = check_limits.asked(checks["level"], checks["checks"])
     wanted = _wanted(values.get("environments") or [], kinds_of(asked)) if enabled else []
@@ -75,9 +76,10 @@ def check_validation(
         **schedule,
         **checks,
         **check_groups(values),
-        **check_outcome(values),
+        **outcome,
         "enabled": enabled,
-        "rerun": boolean("validation_rerun", values.get("rerun", False)),
+        # What the current generation did on another day tells nothing beside what the former one does now.
+        "rerun": boolean("validation_rerun", values.get("rerun", False)) or outcome["rerun_previous"],
         "jobs": wanted,
         "data": data,
         "access": check_access(values, "validation"),

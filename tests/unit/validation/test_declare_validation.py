@@ -145,3 +145,8 @@ def test_bad_input_gets_one_clear_error(name: str) -> None:
 
 def test_the_collections_own_scripts_are_found() -> None:
     assert {"mnist_job.py", "train_keras.py", "train_tensorflow.py", "train_torch.py"} <= set(read_scripts())
+
+
+def test_with_the_former_generation_the_current_one_trains_too() -> None:
+    assert check_validation({"environments": [], "rerun_previous": True})["rerun"]
+    assert not check_validation({"environments": []})["rerun"]
