@@ -18,7 +18,7 @@ description:
   - On a shared file system all are spared, since the processes of other nodes can't be seen, unless O(collect_shared).
   - Archives in the root's caches go that no generation on the node was made of, once they are a day old; those of
     every generation that is left stay, so that a repair needs no network. The modulefiles of removed generations go,
-    and the stored validations of environments that are gone.
+    and the stored validations of environments that are gone, or of generations.
   - With O(purge) the links of environments that condafleet made and that are not O(declared) are removed, and what a
     user had there before it was adopted comes back. What users made themselves is never touched.
   - Can be cut short at any moment. The next collection finishes it.

@@ -15,10 +15,10 @@ description:
     otherwise, within the CPUs that the cgroup allows, and without any of the caller's own settings.
   - The result is stored as C(ROOT/validation/ENVIRONMENT/FRAMEWORK/result.json), with the weights beside it, and as
     C(KIND.json) there where O(kind) is another than V(train).
-    A stored PASS that still proves the current generation is returned as it is, and nothing runs.
+    A stored PASS is returned as it is, and nothing runs, while generation, job and GPU driver are the same.
   - The verdict is V(PASS), V(FAIL) (below the least accuracy, or unfit), V(ERROR) (it could not be determined) or
-    V(SKIP) (all GPUs are in use). The task itself succeeds with each of them, so that the other frameworks of the
-    node are judged too.
+    V(SKIP) (GPUs are in use, or a version that can't export). The task itself succeeds with each of them, so that the
+    other frameworks of the node are judged too.
   - A GPU is used where the framework is built for one and no other process uses it.
 author:
   - condafleet maintainers (@condafleet)
