@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
         wanted = commands(args["command"], args["judged"], args["verdicts"]) if args["command"] else {}
         known = task_vars or {}
         fleet = [host for host in (known.get("groups") or {}).get("all") or [] if host != "localhost"]
-        judged = [args["judged"], *_batches(known)]
+        judged = [args["judged"], *_batches(known, args["judged"])]
         refusal = withheld(judged, args["verdicts"], max(len(fleet), len(args["judged"])), args["percent"])
         if refusal and wanted:
             hooks = {host: _outcome(words) for host, words in wanted.items()}
@@ -83,10 +83,10 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, "hooks": hooks, "msg": said}
 
 
-def _batches(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was judged in this run's batches, also in those before this one (a play with `serial`)."""
-    hosts = (of_host(variables, host) for host in variables.get("ansible_play_hosts_all") or [])
-    return [mapping(one, "verdicts") for one in told_once(hosts, JUDGED)]
+def _batches(variables: Mapping[str, Any], judged: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was judged in the batches before this one, of a play with `serial`."""
+    others = [host for host in variables.get("ansible_play_hosts_all") or [] if host not in judged]
+    return [mapping(one, "verdicts") for one in told_once((of_host(variables, host) for host in others), JUDGED)]
 
 
 def carry_out(words: Sequence[str], timeout: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def prometheus(report: Mapping[str, Any]) -> str:
     described: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for host, entry in sorted(report["hosts"].items()):
-        for line in render(entry["checks"]).splitlines() if entry.get("checks") else ():
+        for line in render(entry["checks"]).split("\n") if entry.get("checks") else ():
             if line.startswith("#"):
                 described.setdefault(line.split()[2], []).append(line)
             elif found := SAMPLE.fullmatch(line):

@@ -32,6 +32,13 @@ def test_a_name_can_not_end_the_reading() -> None:
     assert name == 'odd"} 1\n'
 
 
+def test_no_other_line_separator_ends_a_line() -> None:
+    """A group's name is a site's own word."""
+    whole = report(node1=[{**sound()[0], "subject": "rack\u20287"}])
+    samples = [one for family in text_string_to_metric_families(prometheus(whole)) for one in family.samples]
+    assert [one.labels["subject"] for one in samples if one.name == "condafleet_check_verdict"] == ["rack\u20287"]
+
+
 def test_nothing_validated_is_nothing_said() -> None:
     whole = report(node1=sound())
     whole["hosts"]["node1"]["checks"] = None
