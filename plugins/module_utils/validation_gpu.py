@@ -7,6 +7,7 @@ A sick driver can hang whoever asks, beyond any signal: nvidia-smi is asked in a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from typing import Any, Callable, Dict, List, Mapping, Optional
@@ -24,6 +25,9 @@ WITH_GPU = {
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
 LIMIT = 20.0
+MEMORY = "--query-gpu=uuid,memory.used,memory.total"
+# What of its memory a driver keeps for itself, at most; as speed_judged.py has it.
+OWN_MIB, OWN_SHARE = 2048, 0.03
 MARKS = ("/proc/driver/nvidia/version", "/dev/nvidia0")
 
 Ask = Callable[[List[str]], str]
@@ -41,6 +45,7 @@ def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[s
     question = ask or ask_smi
     try:
         gpus = _first_column(question(["--query-gpu=uuid"]))
+        told = question([MEMORY])
         users = question(["--query-compute-apps=gpu_uuid,pid,process_name"])
     except NoAnswerError as error:
         return {
@@ -50,12 +55,27 @@ def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[s
         }
     if not gpus:
         return {"state": "unknown", "why": "the NVIDIA driver is loaded, but nvidia-smi names no GPU", "uuid": None}
-    taken = _first_column(users)
+    filled = filled_ones(told)
+    taken = [*_first_column(users), *filled]
     free = [uuid for uuid in gpus if uuid not in taken]
     if free:
         return {"state": "free", "why": None, "uuid": free[0]}
     rows = [line.strip() for line in users.splitlines() if line.strip()]
+    rows += ["%s: no process shows, but %s of its memory are in use" % one for one in filled.items()]
     return {"state": "busy", "why": "all %d GPU(s) are in use (%s)" % (len(gpus), "; ".join(rows[:4])), "uuid": None}
+
+
+def filled_ones(told: str) -> Dict[str, str]:
+    """{UUID: how much of its memory is in use} of those that somebody uses, whoever it is: processes of other
+    containers do not show. `told` is the answer to MEMORY."""
+    found = {}
+    for line in told.splitlines():
+        uuid, used, total = [*(cell.strip() for cell in line.split(",")), "", ""][:3]
+        figures = [re.fullmatch(r"(\d+) MiB", cell) for cell in (used, total)]
+        if figures[0] and figures[1]:
+            own = max(OWN_MIB, OWN_SHARE * int(figures[1].group(1)))
+            found.update({uuid: used} if int(figures[0].group(1)) > own else {})
+    return found
 
 
 def taken_meanwhile(before: Mapping[str, Any]) -> Optional[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu
+from ansible_collections.condafleet.core.plugins.module_utils import speed_judged, validation_gpu
 from ansible_collections.condafleet.core.plugins.module_utils.validation_gpu import NoAnswerError, ask_smi, observe
 
 
@@ -31,6 +31,21 @@ def test_busy_says_by_whom() -> None:
     found = observe(answers("GPU-1\n", "GPU-1, 4711, /opt/job/python\n"), present=True)
     assert found["state"] == "busy" and found["uuid"] is None
     assert "4711, /opt/job/python" in str(found["why"])
+
+
+def test_memory_that_somebody_uses_says_that_a_gpu_is_taken_also_where_no_process_shows() -> None:
+    """Those of other containers do not."""
+    told = "GPU-1, 20480 MiB, 81559 MiB\nGPU-2, 607 MiB, 81559 MiB\n"
+    assert observe(answers(told, ""), present=True)["uuid"] == "GPU-2"
+    found = observe(answers(told.replace("607 MiB", "9000 MiB"), ""), present=True)
+    assert (found["state"], found["uuid"]) == ("busy", None)
+    assert "GPU-1: no process shows, but 20480 MiB of its memory are in use" in str(found["why"])
+    # Where memory is shared with the CPU, none is told.
+    assert observe(answers("GPU-1, [N/A], [N/A]\n", ""), present=True)["uuid"] == "GPU-1"
+
+
+def test_both_who_ask_take_the_same_memory_for_the_drivers_own() -> None:
+    assert (validation_gpu.OWN_MIB << 20, validation_gpu.OWN_SHARE) == (speed_judged.OWN_BYTES, speed_judged.OWN_SHARE)
 
 
 def test_a_driver_without_gpus_is_unknown() -> None:
@@ -68,5 +83,5 @@ def test_a_hanging_tool_is_abandoned(smi: Path) -> None:
 
 
 def test_the_answer_of_a_real_program(smi: Path) -> None:
-    write(smi, 'case "$1" in *compute-apps*) ;; *) echo GPU-7 ;; esac\n')
+    write(smi, 'case "$1" in *compute-apps*) ;; *memory*) echo GPU-7, 1 MiB, 81559 MiB ;; *) echo GPU-7 ;; esac\n')
     assert observe(present=True) == {"state": "free", "why": None, "uuid": "GPU-7"}
