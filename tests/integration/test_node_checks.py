@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from installs import ROOT
 
+from ansible_collections.condafleet.core.plugins.module_utils import fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import MARKER, refuse_root
 
 pytestmark = pytest.mark.integration
@@ -51,6 +52,10 @@ def test_load_is_put_on_the_node_by_a_job_that_leaves_nothing_running(tmp_path: 
     # So that the node can be provisioned afterwards.
     (tmp_path / "root" / "validation").mkdir()
     assert refuse_root(str(tmp_path / "root")) is None
+    # What the node keeps of its fleet comes back with all else.
+    row = {**dict.fromkeys(fleet_memory.KEPT), "check": "speed.disk", "count": 9, "run": told["began"]}
+    Path(fleet_memory.path_of(str(tmp_path / "root"))).write_text(json.dumps(fleet_memory.as_file([row])))
+    assert look(tmp_path, checks=QUICK)["learnt"] == [row]
 
 
 def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
