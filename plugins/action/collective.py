@@ -19,7 +19,8 @@ FIRST_SECONDS, POLL_SECONDS = 1.0, 2.0
 BESIDE_SECONDS = 20
 # Progress, then whether the job has ended, still has its guard, or neither.
 LOOK = (
-    "cd %s 2>/dev/null || { echo; echo gone; exit 0; }; cat work/progress.json 2>/dev/null; echo; "
+    'cd %s/"$(uname -n)"/%s 2>/dev/null || { echo; echo gone; exit 0; }; '
+    "cat work/progress.json 2>/dev/null; echo; "
     "pid=$(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' guard.json 2>/dev/null); "
     'if [ -e ended.json ]; then echo ended; elif [ -n "$pid" ] && [ -d /proc/$pid ]; then echo runs; else echo gone; fi'
 )
@@ -46,13 +47,14 @@ class ActionModule(ActionBase):
     def _wait(self, args: dict[str, Any], who: str) -> None:
         """Until the job has ended, at most as long as it may take; the module then ends whatever is left."""
         shell = self._connection._shell
-        folder = shell.join_path(str(args["root"]), "validation", ".collective", str(args["token"]))
+        above = shell.join_path(str(args["root"]), "validation", ".collective")
+        look = LOOK % (shell.quote(above), shell.quote(str(args["token"])))
         shown = Shown(who) if args.get("show") else None
         limit = int(args.get("seconds") or 600) + BESIDE_SECONDS
         begun = time.monotonic()
         pause = FIRST_SECONDS
         while time.monotonic() - begun < limit:
-            said = self._low_level_execute_command(LOOK % shell.quote(folder))
+            said = self._low_level_execute_command(look)
             lines = str(said.get("stdout") or "").strip().splitlines()
             if not lines or lines[-1] != "runs":
                 return

@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
             }
         )[1]
         tried = mapping(variables, TRIED) if args["stage"] != "plan" else {}
-        known = {host: of_host(variables, host) for host in tried.get("hosts") or args["hosts"]}
+        known = {host: of_host(variables, host) for host in tried.get("hosts", args["hosts"])}
         if not tried:
             # Of a play with `serial`, an earlier batch has left the same variables behind.
             alive = set(variables.get("ansible_play_batch") or known)
@@ -115,14 +115,14 @@ def result_of(known: Mapping[str, Any], token: str) -> dict[str, Any] | None:
     for told in (started, finished):
         if told.get("unreachable"):
             return {"state": "unreachable", "reason": "it could not be reached any more: %s" % told.get("msg")}
-    if finished.get("token") == token:
+    if started.get("token") != token:
+        # Not in the play any more, or its start came to nothing: then Ansible has a message.
+        return {"state": "refused", "reason": str(started["msg"])} if started.get("msg") else None
+    if started.get("refused"):
+        return {"state": "busy" if started.get("busy") else "refused", "reason": str(started["refused"])}
+    if finished.get("token") == token and finished.get("result"):
         return dict(finished["result"])
-    if started.get("token") == token:
-        # Without a refusal it was started, and what should have told the end has failed.
-        why = started.get("refused") or finished.get("msg") or "its end could not be told"
-        return {"state": "refused", "reason": str(why)}
-    failed = started.get("msg") if started.get("failed") or started.get("exception") else None
-    return {"state": "refused", "reason": str(failed)} if failed else None
+    return {"state": "refused", "reason": str(finished.get("msg") or "its end could not be told")}
 
 
 def said(attempt: Mapping[str, Any]) -> str:

@@ -66,6 +66,7 @@ class _Judge:
         self.dropped: Dict[str, str] = {}
         for attempt in played:
             self.dropped.update(results.own_faults(attempt))
+        self.busy = results.busy(played)
         self.best = {host: results.best(results.of_host(self.pairs, host)) for host in group.members}
         known = {host: value for host, value in self.best.items() if value is not None}
         self.odd = fleet_limits.outliers(known, "higher", deviations, gap_percent)
@@ -94,6 +95,10 @@ class _Judge:
         done = [one for one in self.together if host in one["members"] and results.complete(one)]
         tried = [one for one in self.together if host in one["members"]]
         evidence = [self._line(one) for one in self.together]
+        if host in self.busy:
+            return findings.skipped(
+                asked.check, subject, self.dropped[host], collective_plan.NEXT_FREE, evidence=evidence
+            )
         if host in self.dropped:
             return findings.unknown(
                 asked.check, subject, self.dropped[host], collective_plan.NEXT_REACH, evidence=evidence

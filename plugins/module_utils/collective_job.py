@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's part in an all-reduce of several nodes: what it can bring, its start by torchrun, and its end."""
+"""A node's part in an all-reduce of several nodes: its start by torchrun, and its end."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
+import resource
 import shutil
 import signal
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import (
     cgroup,
     collective_guard,
+    collective_node,
     files,
     marked_processes,
-    node_address,
     processes,
-    validation_gpu,
 )
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.activate_scripts import environment_variables
@@ -28,49 +30,27 @@ MARK = "CONDAFLEET_COLLECTIVE"
 # Until the guard has ended what it guards, once it was asked to.
 END_SECONDS = collective_guard.ASK_SECONDS + collective_guard.END_SECONDS + 2
 LOG_TAIL = 1500
-
-
-def brought(
-    prefix: str, environment: Optional[str], address: Optional[str], interface: Optional[str]
-) -> Dict[str, Any]:
-    """{address, interface, generation, gpus: {state: none|free|busy|unknown, uuids, why}, problem: text|null}."""
-    found: Dict[str, Any] = {"address": None, "interface": None, "generation": None, "problem": None, "gpus": gpus()}
-    try:
-        place = node_address.place(address, interface)
-        found.update(address=place.address, interface=place.interface)
-        if environment:
-            found["generation"] = os.path.basename(_generation(prefix, environment))
-    except FleetError as error:
-        found["problem"] = error.message
-    return found
-
-
-def gpus(ask: Optional[validation_gpu.Ask] = None, present: Optional[bool] = None) -> Dict[str, Any]:
-    """All GPUs of the node, and whether every one is free: an all-reduce of the node's needs them all."""
-    observed = validation_gpu.observe(ask, present)
-    if observed["state"] in ("none", "unknown"):
-        return {"state": observed["state"], "uuids": [], "why": observed["why"]}
-    question = ask or validation_gpu.ask_smi
-    try:
-        uuids = [line.strip() for line in question(["--query-gpu=uuid"]).splitlines() if line.strip()]
-        users = [line.strip() for line in question(["--query-compute-apps=gpu_uuid,pid,process_name"]).splitlines()]
-    except validation_gpu.NoAnswerError as error:
-        return {"state": "unknown", "uuids": [], "why": "whether the GPUs are in use could not be told: %s" % error}
-    taken = [line for line in users if line.startswith(("GPU-", "MIG-"))]
-    if taken:
-        used = len({line.split(",")[0] for line in taken})
-        why = "%d of %d GPU(s) are in use (%s)" % (used, len(uuids), "; ".join(taken[:4]))
-        return {"state": "busy", "uuids": uuids, "why": why}
-    return {"state": "free", "uuids": uuids, "why": None}
+LOG_BYTES = 1 << 16
+MOST_FILES = 1 << 16
+# Another start on this node takes no longer.
+LOCK_SECONDS = 60.0
+# Processes are found, and ended, by this word: it has to be one that nothing else has in its environment.
+TOKEN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{8,}")
 
 
 class Job:
-    """The module's options, and the places that follow from them: ROOT/validation/.collective/TOKEN."""
+    """The module's options, and the places that follow from them: ROOT/validation/.collective/NODE/TOKEN."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
         self.token: str = options["token"]
-        self.above = os.path.join(options["root"], "validation", ".collective")
+        if not TOKEN.fullmatch(self.token):
+            raise FleetError(
+                "token: %r is not accepted. Accepted: words and at least 8 hexadecimal digits, as validation_groups "
+                "makes them, such as together-0a1b2c3d4e5f. Next: take the one of the plan." % self.token
+            )
+        # All members have the same token, and ROOT may be on a file system that they share.
+        self.above = os.path.join(options["root"], "validation", ".collective", os.uname().nodename)
         self.folder = os.path.join(self.above, self.token)
         # What the account that it runs as may write; the rest is the caller's.
         self.work = os.path.join(self.folder, "work")
@@ -84,13 +64,13 @@ class Job:
 def start(job: Job) -> None:
     """Start torchrun under a guard; FleetError where that can't be done, and nothing runs then."""
     options = job.options
-    prefix = _generation(options["prefix"], options["environment"])
+    prefix = collective_node.generation(options["prefix"], options["environment"])
     owner = children.account(options.get("user"))
     os.makedirs(job.above, mode=0o755, exist_ok=True)
-    with open(os.path.join(job.above, "lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(os.path.join(job.above, "lock")):
         _refuse_another(job)
         _forget_former(job)
+        collective_node.expect_free(options["job"])
         os.makedirs(job.work, mode=0o755)
         files.write_atomic(os.path.join(job.work, SCRIPT), options["scripts"][SCRIPT])
         files.write_json(os.path.join(job.work, "job.json"), _described(job))
@@ -113,7 +93,8 @@ def finish(job: Job) -> Dict[str, Any]:
     guard = collective_guard.guard_of(job.guard)
     left: List[str] = []
     if guard is not None:
-        os.kill(guard, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(guard, signal.SIGTERM)
         deadline = time.monotonic() + END_SECONDS
         while collective_guard.guard_of(job.guard) is not None and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -131,7 +112,7 @@ def finish(job: Job) -> Dict[str, Any]:
         "seconds": ended.get("seconds"),
         "outcome": outcome,
         "step": (outcome or told).get("step"),
-        "log": " ".join((files.read_text(job.log) or "").split())[-LOG_TAIL:],
+        "log": " ".join(_tail(job.log).split())[-LOG_TAIL:],
         "left": left,
     }
     if not os.path.isdir(job.folder):
@@ -142,12 +123,22 @@ def finish(job: Job) -> Dict[str, Any]:
     return found
 
 
-def _generation(prefix: str, environment: str) -> str:
-    link = os.path.join(prefix, "envs", environment)
-    real = os.path.realpath(link)
-    if not os.path.exists(os.path.join(real, "bin", "python")):
-        raise FleetError("there is no environment with a python at %s" % link)
-    return real
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Of two starts on this node one is first; FleetError where that takes longer than a start may."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    with open(path, "wb") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise FleetError(
+                        "another start has held %s for more than %d seconds" % (path, LOCK_SECONDS)
+                    ) from None
+                time.sleep(0.1)
+        yield
 
 
 def _refuse_another(job: Job) -> None:
@@ -164,7 +155,7 @@ def _forget_former(job: Job) -> None:
     """What a run has left that was cut short; nothing of it runs any more."""
     for name in os.listdir(job.above):
         folder = os.path.join(job.above, name)
-        if os.path.isdir(folder):
+        if TOKEN.fullmatch(name) and os.path.isdir(folder):
             marked_processes.end(lambda word=name: marked_processes.marked(word), collective_guard.END_SECONDS)  # type: ignore[misc]
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -193,6 +184,8 @@ def _work(job: Job, prefix: str, owner: Any) -> collective_guard.Work:
         "--nproc_per_node=%d" % told["processes"],
         "--master_addr=%s" % told["address"],
         "--master_port=%d" % told["port"],
+        # Also the beginning of all that they tell each other there: never taken for what another job says.
+        "--rdzv_id=%s" % job.token.rpartition("-")[2],
         "--rdzv_conf=timeout=%d" % told["join"],
         os.path.join(job.work, SCRIPT),
         os.path.join(job.work, "job.json"),
@@ -206,8 +199,30 @@ def _work(job: Job, prefix: str, owner: Any) -> collective_guard.Work:
         ended=job.ended,
         outcome=job.outcome,
         seconds=float(options["seconds"]),
-        prepare=children.prepared(options.get("nice") or 0, owner),
+        prepare=_prepared(children.prepared(options.get("nice") or 0, owner)),
     )
+
+
+def _prepared(before: Callable[[], None]) -> Callable[[], None]:
+    """All processes of a group connect to the first node, and each to all others: 1024 files, as usual, are too few."""
+
+    def prepare() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        before()
+
+    return prepare
+
+
+def _tail(path: str) -> str:
+    """The end of what it printed, however much that is."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - LOG_BYTES))
+            return stream.read(LOG_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _said(path: str) -> Optional[Dict[str, Any]]:

@@ -31,6 +31,7 @@ JOIN_SECONDS, JOIN_EACH = 60, 1
 OPERATION_SECONDS = 60
 # So often a group is tried, with those left out that have dropped out.
 MOST_TOGETHER = 3
+NEXT_FREE = "validate again when the GPUs are free"
 NEXT_REACH = "look at the node and its network, then validate it again"
 
 
@@ -73,7 +74,7 @@ def out(node: Node) -> Optional[Out]:
         return Out("ERROR", str(node.brought["problem"]), "mend that, and validate again")
     gpus = node.brought["gpus"]
     if gpus["state"] == "busy":
-        return Out("SKIP", str(gpus["why"]), "validate again when the GPUs are free")
+        return Out("SKIP", str(gpus["why"]), NEXT_FREE)
     if gpus["state"] == "unknown":
         return Out("ERROR", str(gpus["why"]), "run nvidia-smi on the node")
     return None

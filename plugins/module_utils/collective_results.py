@@ -2,7 +2,7 @@
 """What came of all-reduces over several nodes: who dropped out by a fault of its own, and which pairs are bad. Pure.
 
 A result of an attempt (collective_plan.py) on a host is what the module collective returns for `finished`, or
-{state: refused|unreachable, reason}.
+{state: refused|busy|unreachable, reason}.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from ansible_collections.condafleet.core.plugins.module_utils import node_pairs
 
 # Of what the script does by itself, before it meets the others.
 OWN_STEPS = ("importing", "device")
+# By this one NCCL's own watchdog ends a process that has waited for others: it is not that process' fault.
+WATCHDOG_SIGNAL = 6
+# Of PyTorch, by the beginning of what it says: this node's GPU, and not the network.
+OWN_ERRORS = ("OutOfMemoryError", "AcceleratorError", "RuntimeError: CUDA error")
 TAIL = 300
 
 
@@ -46,7 +50,18 @@ def own_faults(attempt: Mapping[str, Any]) -> Dict[str, str]:
         why = _own_fault(_result(attempt, host), attempt["jobs"][host], bool(others_said - {host}))
         if why:
             found[host] = why
+    if attempt["members"][0] in found:
+        # The others meet there, and end when it ends. Who has a fault of its own beside has it again without it.
+        return {
+            host: why for host, why in found.items() if host == attempt["members"][0] or not _never_met(attempt, host)
+        }
     return found
+
+
+def busy(attempts: Sequence[Mapping[str, Any]]) -> List[str]:
+    """The hosts whose GPUs were taken meanwhile."""
+    hosts = [(one, host) for one in attempts for host in one["members"]]
+    return [host for one, host in hosts if (_result(one, host) or {}).get("state") == "busy"]
 
 
 def how_it_ended(attempt: Mapping[str, Any]) -> str:
@@ -116,7 +131,7 @@ def _own_fault(result: Optional[Mapping[str, Any]], job: Mapping[str, Any], othe
     if result is None:
         return "it could not be reached any more"
     state = result["state"]
-    if state in ("refused", "unreachable"):
+    if state in ("refused", "busy", "unreachable"):
         return str(result["reason"])
     if state == "done":
         return None
@@ -124,24 +139,36 @@ def _own_fault(result: Optional[Mapping[str, Any]], job: Mapping[str, Any], othe
         return "nothing is left of the job that was started there: the node was restarted, or somebody removed it"
     outcome = result.get("outcome")
     if outcome:
-        own = outcome["step"] in OWN_STEPS
+        own = outcome["step"] in OWN_STEPS or str(outcome["error"]).startswith(OWN_ERRORS)
         return "%s, while %s" % (_plain(outcome["error"]), outcome["step"]) if own else None
     if result["why"] is None:
-        return "the job there was killed together with its guard"
+        return "the job there was killed together with its guard (out of memory, or KillUserProcesses of logind)"
     if result["why"] == "deadline":
         at = "at the step %s" % result["step"] if result.get("step") else "before it met the others"
         return "it hung %s, and was ended at the time limit" % at if others_said else None
     if result.get("step"):
-        return "its process there %s" % _exit(result)
+        status = _status(result)
+        if job["backend"] == "nccl" and status == -WATCHDOG_SIGNAL and result["step"] not in OWN_STEPS:
+            return None
+        return "its process there %s" % _exit(status)
     # torchrun itself ended, and did not wait for the others as long as it was to.
     early = (result.get("seconds") or 0) < 0.8 * job["join"]
     return "torchrun ended with status %s: %s" % (result["status"], result["log"][-TAIL:]) if early else None
 
 
-def _exit(result: Mapping[str, Any]) -> str:
+def _never_met(attempt: Mapping[str, Any], host: str) -> bool:
+    """Whether its torchrun ended before any process of it was there."""
+    result = _result(attempt, host) or {}
+    return result.get("state") == "failed" and result.get("why") == "ended" and not result.get("step")
+
+
+def _status(result: Mapping[str, Any]) -> Optional[int]:
     """How the process ended, as torchrun says it in the end of what it prints."""
     found = re.findall(r"exitcode\s*:?\s*(-?\d+)", str(result.get("log") or ""))
-    status = int(found[-1]) if found else None
+    return int(found[-1]) if found else None
+
+
+def _exit(status: Optional[int]) -> str:
     if status is not None and status < 0:
         return "was ended by signal %d (9: out of memory, or somebody killed it)" % -status
     return "ended without a word%s" % ("" if status is None else ", with status %d" % status)

@@ -38,6 +38,14 @@ def place(address: Optional[str], interface: Optional[str]) -> Place:
     if not address:
         return _own(known, interface)
     numbers = _resolved(address)
+    outside = [number for number in numbers if not ipaddress.ip_address(number).is_loopback]
+    if not outside and address not in numbers:
+        # As where /etc/hosts names a node 127.0.1.1: by what others make of that name, nobody is met.
+        raise FleetError(
+            "validation_address: %s is %s on this node itself, by which no other node reaches it. "
+            "Name its IP address; this node has %s." % (address, ", ".join(numbers), _listed(known))
+        )
+    numbers = outside or numbers
     if interface:
         return Place(numbers[0], interface)
     for number in numbers:

@@ -45,7 +45,9 @@ options:
     description: The network interface for the all-reduce. The one with that address, unless given.
     type: str
   token:
-    description: The job's name, as it was planned. Needed but for V(observed).
+    description:
+      - The job's name, as it was planned, words and at least 8 hexadecimal digits. Needed but for V(observed).
+      - What runs on the node is found by it, and ended, so nothing else may have this word.
     type: str
   seconds:
     description: How long the job may take on the node before its guard ends it.
@@ -198,6 +200,10 @@ refused:
   description: Why nothing was started, else null.
   returned: for O(state=started)
   type: str
+busy:
+  description: Whether that is because the node's GPUs were taken since it was asked what it brings.
+  returned: for O(state=started)
+  type: bool
 token:
   description: As given, so that a result is not taken for that of another job.
   returned: for O(state=started) and O(state=finished)
@@ -240,7 +246,8 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.condafleet.core.plugins.module_utils.collective_job import Job, brought, finish, start
+from ansible_collections.condafleet.core.plugins.module_utils.collective_job import Job, finish, start
+from ansible_collections.condafleet.core.plugins.module_utils.collective_node import BusyError, brought
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 
 JOB = {
@@ -291,17 +298,23 @@ def main():
         found = brought(params["prefix"], params["environment"], params["address"], params["interface"])
         module.exit_json(changed=False, brought=found)
     if module.check_mode:
-        module.exit_json(changed=False, token=params["token"], refused="check mode starts nothing", result=None)
-    if params["state"] == "finished":
-        module.exit_json(changed=False, token=params["token"], result=finish(Job(params)))
-    refused = None
+        module.exit_json(
+            changed=False, token=params["token"], refused="check mode starts nothing", busy=False, result=None
+        )
     try:
-        start(Job(params))
+        job = Job(params)
     except FleetError as error:
-        refused = error.message
+        module.fail_json(msg=error.message)
+    if params["state"] == "finished":
+        module.exit_json(changed=False, token=params["token"], result=finish(job))
+    refused, busy = None, False
+    try:
+        start(job)
+    except FleetError as error:
+        refused, busy = error.message, isinstance(error, BusyError)
     except OSError as error:
         refused = "%s: %s" % (error.filename or "the node", error.strerror or error)
-    module.exit_json(changed=False, token=params["token"], refused=refused)
+    module.exit_json(changed=False, token=params["token"], refused=refused, busy=busy)
 
 
 if __name__ == "__main__":

@@ -45,13 +45,15 @@ class Collective:
         own = int(os.environ["GROUP_RANK"])
         for number, pairs in enumerate(self.job["pairs"], 1):
             self.step("pairs %d/%d" % (number, len(self.job["pairs"])))
-            pair = next((one for one in pairs if own in one), None)
-            # Every process has to make every group, also those that it is not in.
-            groups = [(one, self.distributed.new_group(members[one[0]] + members[one[1]])) for one in pairs]
-            for one, group in groups:
-                if one == pair:
-                    found = self.sweep(group, members[one[0]] + members[one[1]], "pairs %d" % number)
-                    self.outcome["pairs"].append({"with": one[0] if one[1] == own else one[1], **found})
+            # Who has no partner in this round is one by itself.
+            pair = next((one for one in pairs if own in one), [own])
+            ranks = [rank for node in pair for rank in members[node]]
+            # Made by its own processes alone: else every one would have to make every pair of the fleet. PyTorch takes
+            # how many groups a process has made for a part of the group's name, so all make one in each round.
+            group = self.distributed.new_group(ranks, use_local_synchronization=True)
+            if len(pair) == 2:
+                found = self.sweep(group, ranks, "pairs %d" % number)
+                self.outcome["pairs"].append({"with": pair[0] if pair[1] == own else pair[1], **found})
             self.distributed.barrier()
         self.step("done")
 

@@ -35,8 +35,9 @@ class World:
 
     def __init__(
         self, slow: Iterable[str] = (), cut: Iterable[str] = (), killed: Iterable[str] = (), gone: Iterable[str] = (),
-        strangers: tuple[str, ...] = (), switch: float = GOOD,
+        strangers: tuple[str, ...] = (), switch: float = GOOD, taken: Iterable[str] = (),
     ) -> None:  # fmt: skip
+        self.taken = set(taken)
         self.slow, self.cut, self.killed, self.gone = set(slow), set(cut), set(killed), set(gone)
         # These two can't do with each other, and the switch between all gives no more than this.
         self.strangers, self.switch = set(strangers), switch
@@ -65,10 +66,12 @@ class World:
         members, log = attempt["members"], "exitcode  : -9 (pid: 7)"
         if host in self.gone:
             return None
+        if host in self.taken:
+            return {"state": "busy", "reason": "1 of 8 GPU(s) are in use (GPU-a, 4711, python)"}
         if host in self.killed:
             return {"state": "failed", "why": "ended", "status": 1, "seconds": 9, "outcome": None, "step": "together",
                     "log": log, "left": []}  # fmt: skip
-        broken = set(members) & (self.cut | self.killed | self.gone) or (
+        broken = set(members) & (self.cut | self.killed | self.gone | self.taken) or (
             self.strangers and self.strangers <= set(members)
         )
         if broken:
@@ -242,6 +245,7 @@ def test_gpus_and_cpus_of_a_group_are_tried_apart_and_groups_side_by_side() -> N
 RESULT: dict[str, Any] = {"state": "failed", "why": "ended", "status": 1, "seconds": 9.0, "outcome": None, "log": "x"}
 
 
+@pytest.mark.parametrize("backend", ["gloo", "nccl"])
 @pytest.mark.parametrize(
     ("result", "words"),
     [
@@ -252,16 +256,18 @@ RESULT: dict[str, Any] = {"state": "failed", "why": "ended", "status": 1, "secon
         ({**RESULT, "why": None, "step": "together"}, "killed together with its guard"),
         ({**RESULT, "step": "x", "outcome": {"step": "importing", "error": "ImportError: libcuda"}}, "ImportError"),
         ({**RESULT, "step": "x", "outcome": {"step": "joining", "error": "RuntimeError: timed out"}}, None),
+        ({**RESULT, "step": "x", "outcome": {"step": "together", "error": "OutOfMemoryError: CUDA"}}, "OutOfMemory"),
         ({"state": "lost"}, "nothing is left"),
+        ({"state": "busy", "reason": "1 of 8 GPU(s) are in use"}, "1 of 8"),
         ({"state": "refused", "reason": "another validation"}, "another validation"),
         ({"state": "done"}, None),
     ],
 )
-def test_whose_own_fault_it_was(result: dict[str, Any], words: str | None) -> None:
+def test_whose_own_fault_it_was(result: dict[str, Any], words: str | None, backend: str) -> None:
     other = {**RESULT, "step": "together", "outcome": {"step": "together", "error": LOST_PEER}}
     attempt = {
         "members": ["n1", "n2"],
-        "jobs": {"n1": {"join": 62}, "n2": {"join": 62}},
+        "jobs": {"n1": {"join": 62, "backend": backend}, "n2": {"join": 62, "backend": backend}},
         "results": {"n1": result, "n2": other},
     }
     found = results.own_faults(attempt)
@@ -269,11 +275,47 @@ def test_whose_own_fault_it_was(result: dict[str, Any], words: str | None) -> No
     assert words is None or words in found["n1"]
 
 
+def tried(backend: str, **given: dict[str, Any]) -> dict[str, Any]:
+    jobs = {host: {"join": 62, "backend": backend} for host in given}
+    return {"members": list(given), "jobs": jobs, "results": given}
+
+
+def test_who_waits_where_the_first_node_ends_has_no_fault_of_its_own() -> None:
+    """All others meet there: their torchrun ends with it, however early that is."""
+    left = {**RESULT, "step": None, "seconds": 4.0, "log": "DistNetworkError: Connection reset by peer"}
+    refused = {"state": "refused", "reason": "validation_port: nobody can be met at port 29400"}
+    killed = {**RESULT, "step": "importing", "log": "exitcode : -9"}
+    assert set(results.own_faults(tried("gloo", n1=refused, n2=left, n3=left))) == {"n1"}
+    assert set(results.own_faults(tried("gloo", n1=refused, n2=left, n3=killed))) == {"n1", "n3"}
+    assert set(results.own_faults(tried("gloo", n1=left, n2=killed, n3=left))) == {"n1", "n2"}
+
+
+def test_who_was_ended_by_nccls_watchdog_has_no_fault_of_its_own() -> None:
+    """Synthetic: it ends the processes that wait for one that hangs. That one is ended at the time limit."""
+    waited = {**RESULT, "step": "together", "log": "exitcode : -6 (pid: 7)"}
+    hung = {**RESULT, "step": "together", "why": "deadline"}
+    said = {**RESULT, "step": "together", "outcome": {"step": "together", "error": "DistBackendError: timeout"}}
+    assert set(results.own_faults(tried("nccl", n1=waited, n2=hung, n3=said))) == {"n2"}
+    assert set(results.own_faults(tried("gloo", n1=waited, n2=said))) == {"n1"}
+
+
+def test_gpus_that_were_taken_meanwhile_are_skipped_and_the_others_go_on() -> None:
+    nodes = fleet(3)
+    world = World(taken=["n2"])
+    assert [one["members"] for one in world.play(nodes)] == [["n1", "n2", "n3"], ["n1", "n3"]]
+    found = judged(nodes, world)
+    assert {host: own["group.allreduce"]["verdict"] for host, own in found.items()} == {
+        "n1": "PASS", "n2": "SKIP", "n3": "PASS",
+    }  # fmt: skip
+    assert "GPU(s) are in use" in found["n2"]["group.allreduce"]["reason"]
+    assert found["n2"]["group.pair"]["verdict"] == "SKIP"
+
+
 def test_all_at_their_deadline_are_nobodys_own_fault() -> None:
     hung = {**RESULT, "step": "together", "why": "deadline"}
     attempt = {
         "members": ["n1", "n2"],
-        "jobs": {"n1": {"join": 6}, "n2": {"join": 6}},
+        "jobs": {"n1": {"join": 6, "backend": "gloo"}, "n2": {"join": 6, "backend": "gloo"}},
         "results": {"n1": hung, "n2": hung},
     }
     assert results.own_faults(attempt) == {}

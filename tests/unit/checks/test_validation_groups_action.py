@@ -114,6 +114,29 @@ def test_a_result_of_another_attempt_does_not_count(fleet: Fleet) -> None:
     assert (found["verdict"], found["reason"]) == ("ERROR", "its end could not be told")
 
 
+@pytest.mark.parametrize(
+    ("started", "verdict", "words"),
+    [
+        ({"failed": False, "exception": "…", "msg": "MODULE FAILURE: no python"}, "ERROR", "no python"),
+        ({"refused": "another validation's all-reduce is under way", "busy": False}, "ERROR", "another validation"),
+        ({"refused": "2 of 8 GPU(s) are in use", "busy": True}, "SKIP", "2 of 8"),
+    ],
+)
+def test_what_could_not_be_started_says_why(fleet: Fleet, started: dict[str, Any], verdict: str, words: str) -> None:
+    fleet.stage("plan")
+    for host in fleet.hosts:
+        fleet.done(host)
+    token = fleet.tried["attempts"][0]["token"]
+    named = {"token": token} if "refused" in started else {}
+    fleet.hosts["n2"]["__validation_started"] = {**started, **named}
+    # As the module says where nothing was started.
+    fleet.hosts["n2"]["__validation_finished"] = {"token": token, "result": {"state": "lost"}}
+    fleet.stage("next")
+    found = fleet.stage("judge")["findings"]["n2"][0]
+    assert found["verdict"] == verdict
+    assert words in found["reason"]
+
+
 def test_an_earlier_batch_takes_no_part_again(fleet: Fleet) -> None:
     fleet.batch = ["n1", "n2"]
     assert fleet.stage("plan")["hosts"] == ["n1", "n2"]

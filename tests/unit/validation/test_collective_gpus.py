@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils.collective_job import gpus
+from ansible_collections.condafleet.core.plugins.module_utils.collective_node import gpus
 from ansible_collections.condafleet.core.plugins.module_utils.validation_gpu import Ask, NoAnswerError
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     collective_findings,
     collective_guard,
     collective_job,
+    collective_node,
     collective_plan,
     marked_processes,
 )
@@ -47,7 +49,7 @@ class Nodes:
         (folder / "prefix" / "envs" / "torch").symlink_to(with_torch())
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        brought = collective_job.brought(str(folder / "prefix"), "torch", "127.0.0.1", None)
+        brought = collective_node.brought(str(folder / "prefix"), "torch", "127.0.0.1", None)
         assert (brought["interface"], brought["problem"]) == ("lo", None)
         wanted = {
             name: one
@@ -64,9 +66,11 @@ class Nodes:
             "prefix": str(folder / "prefix"), "environment": "torch", "seconds": SECONDS, "scripts": read_scripts(),
             "threads": 1, "nice": 0, "user": None,
         }  # fmt: skip
+        # One word for all to meet by, and one of its own for each, since all processes are on this machine.
+        word = os.urandom(4).hex()
         self.jobs = {}
         for host, job in self.attempt["jobs"].items():
-            token, part = f"try-{host}-{os.urandom(4).hex()}", {**job, "pairs": self.attempt["pairs"]}
+            token, part = f"try-{host}-{word}", {**job, "pairs": self.attempt["pairs"]}
             self.jobs[host] = Job({**options, "root": str(folder / host), "token": token, "job": part})
             (folder / host).mkdir()
 
@@ -137,10 +141,47 @@ def test_a_second_job_is_refused_while_one_runs(three: Nodes) -> None:
     job = three.jobs["n1"]
     collective_job.start(job)
     with pytest.raises(FleetError, match="another validation's all-reduce is under way"):
-        collective_job.start(Job({**job.options, "token": "try-other"}))
+        collective_job.start(Job({**job.options, "token": "try-other-0a1b2c3d"}))
     told = collective_job.finish(job)
     assert (told["state"], told["why"]) == ("failed", "asked")
     assert three.processes("n1") == []
+
+
+def test_a_port_that_somebody_uses_is_told_and_nobody_is_left_waiting(three: Nodes) -> None:
+    job = three.jobs["n1"]
+    with socket.create_server(("", job.options["job"]["port"])):
+        with pytest.raises(FleetError, match=r"validation_port: nobody can be met at port .*: Address already in use"):
+            collective_job.start(job)
+        # The others only connect to that port.
+        collective_node.expect_free(three.jobs["n2"].options["job"])
+    assert three.processes("n1") == []
+    assert collective_job.finish(job)["state"] == "lost"
+
+
+@pytest.mark.parametrize("token", ["a", "together", "", "/", "together-0a1b2c3d/..", "Together-0a1b2c3d"])
+def test_no_word_that_others_may_have_is_a_token(three: Nodes, token: str) -> None:
+    """What has this word in its environment or command line is ended."""
+    with pytest.raises(FleetError, match=r"token: .* is not accepted"):
+        Job({**three.jobs["n1"].options, "token": token})
+
+
+def test_a_folder_that_is_no_jobs_is_left_alone_with_all_that_names_it(three: Nodes) -> None:
+    job = three.jobs["n1"]
+    other = Path(job.above) / "sleep"
+    other.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as innocent:
+        collective_job.start(job)
+        collective_job.finish(job)
+        assert innocent.poll() is None
+        innocent.kill()
+    assert other.is_dir()
+
+
+def test_what_a_job_says_is_read_from_its_end(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"first" + b"x" * (1 << 20) + b"\xfflast")
+    assert collective_job._tail(str(tmp_path / "log")).endswith("xlast".replace("x", "\ufffd"))
+    assert len(collective_job._tail(str(tmp_path / "log"))) <= collective_job.LOG_BYTES
+    assert collective_job._tail(str(tmp_path / "nosuch")) == ""
 
 
 def test_an_environment_that_is_not_there_is_told(three: Nodes) -> None:

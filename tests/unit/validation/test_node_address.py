@@ -42,6 +42,18 @@ def test_without_a_route_the_first_interface_that_leads_out_counts(monkeypatch: 
     assert node_address.place(None, "ib1") == ("10.1.0.9", "ib1")
 
 
+def test_a_name_that_is_the_node_itself_is_none_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Debian's /etc/hosts has it: the node's name is 127.0.1.1 there, and something else for all others."""
+    known = {"n1": ["127.0.1.1"], "n2": ["127.0.1.1", "10.0.0.9"]}
+    monkeypatch.setattr(node_address, "_resolved", known.__getitem__)
+    monkeypatch.setattr(node_address, "addresses", lambda: [("lo", "127.0.0.1"), ("ib0", "10.0.0.9")])
+    with pytest.raises(
+        FleetError, match=r"n1 is 127\.0\.1\.1 on this node itself.*Name its IP address.*ib0 10\.0\.0\.9"
+    ):
+        node_address.place("n1", None)
+    assert node_address.place("n2", None) == ("10.0.0.9", "ib0")
+
+
 @pytest.mark.parametrize(
     ("address", "interface", "said"),
     [
