@@ -51,6 +51,20 @@ def test_a_gpu_is_known_by_its_bus_however_it_is_written(first: str, second: str
     assert (kernel_log.bus_of(first) == kernel_log.bus_of(second)) is same
 
 
+@pytest.mark.parametrize("number", [46, 48, 62, 64, 74, 79, 92, 95, 119, 120, 136, 140, 143])
+def test_what_others_drain_nodes_for_condemns(number: int) -> None:
+    found = kernel_log.xids(Messages([(5.0, LOST.replace("79", str(number)))], 0.0, "a log"), 100, 10.0)
+    (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
+    assert one["verdict"] == "FAIL" and f"Xid {number} (" in one["reason"]
+
+
+@pytest.mark.parametrize("number", [13, 31, 43, 45, 94])
+def test_what_an_application_does_condemns_nobody(number: int) -> None:
+    found = kernel_log.xids(Messages([(5.0, LOST.replace("79", str(number)))], 0.0, "a log"), 100, 10.0)
+    (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
+    assert one["verdict"] == "PASS" and str(number) in one["evidence"][0]
+
+
 def test_a_flood_of_xids_is_told_apart_at_once_and_what_condemns_stands_first() -> None:
     one = asked("standard", {})["gpu.xid"]
     text = "NVRM: Xid (PCI:0000:%02x:00): %d, pid=7"
