@@ -43,7 +43,9 @@ def test_all_of_a_nodes_findings_are_gathered() -> None:
     disk = findings.passed(BY_NAME["speed.disk"], "node", 1000.0)
     pair = findings.passed(BY_NAME["group.pair"], "a+b", 10.0)
     known = node_findings.known_of(variables(disk, trained=[result()], __validation_grouped=[pair]))
-    assert [one["check"] for one in known.node.findings] == ["speed.disk", "train.mnist", "train.speed", "group.pair"]
+    assert [one["check"] for one in known.node.findings] == [
+        "speed.disk", "train.mnist", "env.smoke", "train.speed", "group.pair",
+    ]  # fmt: skip
     assert known.node.trained["pytorch/torch"].curve == [0.5, 0.25]
     assert (known.lost, known.node.asks_curves) == (None, True)
 
