@@ -29,8 +29,8 @@ MOST_ALIKE = 50
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]*\): (\d+)(.*)")
 
 # Which Xids condemn a GPU, and what they say. After NVIDIA's Xid catalog (https://docs.nvidia.com/deploy/xid-errors/);
-# 46 after NVIDIA's Health Validation (xid checks), 136, 140 and 143 also after what a public cloud drains for (modal.com,
-# GPU health). A GPU that asks for a recovery by 154 is found by gpu.recovery.
+# 46 after NVIDIA's Health Validation (xid checks), 136, 140 and 143 also after what a public cloud drains for
+# (modal.com, GPU health). A GPU that asks for a recovery by 154 is found by gpu.recovery.
 CONDEMNING = {
     46: "GPU stopped processing",
     48: "double bit ECC error",
