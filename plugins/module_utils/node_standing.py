@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether what a node was found to be at its last validation still counts. Pure.
 
-`checked` is what conda_facts returns of ROOT/validation/node.json: {level, run, ended, digest, verdict}, or None.
+`checked` is what conda_facts returns of ROOT/validation/node.json: {level, run, ended, digest, verdict, driver, gpus},
+or None.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ def checks_digest(declared: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def needs_checks(checked: Optional[Mapping[str, Any]], level: str, digest: str) -> Optional[str]:
-    """Why a node is to be looked at again, or None where its last validation still counts."""
+def needs_checks(
+    checked: Optional[Mapping[str, Any]], level: str, digest: str, node: Optional[Mapping[str, Any]] = None
+) -> Optional[str]:
+    """Why a node is to be looked at again, or None where its last validation still counts.
+
+    `node` is what conda_facts says of it today: {driver, gpus: [{uuid}]}, each null where it is not told.
+    """
     if not checked:
         return "never checked"
     if checked.get("level") not in LEVELS or LEVELS.index(checked["level"]) < LEVELS.index(level):
@@ -39,6 +45,18 @@ def needs_checks(checked: Optional[Mapping[str, Any]], level: str, digest: str) 
         return "the checks changed (limits or versions)"
     if checked.get("verdict") in (FAIL, ERROR):
         return "the last verdict was %s" % checked["verdict"]
+    return _other_parts(checked, node or {})
+
+
+def _other_parts(checked: Mapping[str, Any], node: Mapping[str, Any]) -> Optional[str]:
+    """A container may list all GPUs of its host: so those that were looked at have to be there, and others may be."""
+    driver = node.get("driver")
+    if driver and checked.get("driver") and driver != checked["driver"]:
+        return "checked with the driver %s, loaded is %s" % (checked["driver"], driver)
+    there = {gpu.get("uuid") for gpu in node.get("gpus") or []}
+    gone = [uuid for uuid in checked.get("gpus") or [] if uuid and uuid not in there]
+    if there and None not in there and gone:
+        return "checked with other GPUs (%s)" % ", ".join(sorted(gone)[:3])
     return None
 
 

@@ -23,6 +23,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.observe_node impor
 from ansible_collections.condafleet.core.plugins.module_utils.observe_shells import observe_shells
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import refuse_root
 from ansible_collections.condafleet.core.plugins.module_utils.users_environments import find_environments
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import node_file, validation_folder
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import KINDS, TRAIN
 
 SCHEMA_VERSION = 1
@@ -112,7 +113,7 @@ def observe_validations(
     root: str, environments: Optional[Sequence[str]] = None, name_of_file: str = "result.json"
 ) -> Dict[str, Dict[str, Any]]:
     """{environment: {framework: the stored result}} from ROOT/validation/ENV/FRAMEWORK/, as stored there."""
-    home = os.path.join(root, "validation")
+    home = validation_folder(root)
     results: Dict[str, Dict[str, Any]] = {}
     for name in _folders(home):
         if environments is not None and name not in environments:
@@ -125,9 +126,16 @@ def observe_validations(
 
 
 def observe_checked(root: str) -> Optional[Dict[str, Any]]:
-    """What the node's last validation came to, {level, run, ended, digest, verdict}; None where there was none."""
-    stored = files.read_json(os.path.join(root, "validation", "node.json"))
-    return {key: stored.get(key) for key in CHECKED} if isinstance(stored, dict) else None
+    """What the node's last validation came to, {level, run, ended, digest, verdict, driver, gpus: [UUID]}; None where
+    there was none. The last two are what it was that was looked at, null where that is not known."""
+    stored = files.read_json(node_file(root))
+    if not isinstance(stored, dict):
+        return None
+    identity = stored.get("identity")
+    identity = identity if isinstance(identity, dict) else {}
+    known = identity.get("gpus")
+    gpus = [one.get("uuid") for one in known if isinstance(one, dict)] if isinstance(known, list) else None
+    return {**{key: stored.get(key) for key in CHECKED}, "driver": identity.get("driver"), "gpus": gpus}
 
 
 def _names(path: str) -> List[str]:

@@ -150,7 +150,7 @@ def plan_checks(observed: dict[str, Any], declared: dict[str, Any]) -> Optional[
     """Return why the node itself is to be looked at, or None where its last validation still counts."""
     if not declared.get("enabled"):
         return None
-    why = needs_checks(observed["checked"], declared["level"], checks_digest(declared))
+    why = needs_checks(observed["checked"], declared["level"], checks_digest(declared), observed.get("node"))
     return why or ("asked for" if declared.get("rerun") else None)
 
 

@@ -160,7 +160,9 @@ conda:
           framework.
       type: dict
     checked:
-      description: What the node's last validation came to, C(level), C(run), C(ended), C(digest), C(verdict), or null.
+      description:
+        - What the node's last validation came to, C(level), C(run), C(ended), C(digest), C(verdict), and what was
+          looked at, C(driver) and C(gpus) (UUIDs); or null.
       type: dict
     modulefiles:
       description:

@@ -36,6 +36,29 @@ def test_what_of_a_node_still_counts(checked: dict[str, Any] | None, why: str | 
     assert needs_checks(checked, "standard", DIGEST) == why
 
 
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [
+        ({"driver": "570.86", "gpus": [{"uuid": "GPU-1"}, {"uuid": "GPU-2"}]}, None),
+        ({"driver": "580.95", "gpus": []}, "checked with the driver 570.86, loaded is 580.95"),
+        ({"driver": "570.86", "gpus": [{"uuid": "GPU-1"}, {"uuid": "GPU-3"}]}, "checked with other GPUs (GPU-2)"),
+        (
+            {"driver": "570.86", "gpus": [{"uuid": f"GPU-{number}"} for number in range(8)]},
+            None,
+        ),  # a host's, all of them
+        ({"driver": "570.86", "gpus": [{"uuid": None}, {"uuid": "GPU-3"}]}, None),  # the driver does not tell yet
+        ({"driver": None, "gpus": []}, None),
+        ({}, None),
+    ],
+)
+def test_a_node_with_other_parts_is_to_be_looked_at_again(node: dict[str, Any], why: str | None) -> None:
+    checked = {**CHECKED, "driver": "570.86", "gpus": ["GPU-1", "GPU-2"]}
+    assert needs_checks(checked, "standard", DIGEST, node) == why
+    assert planned(checked, node=node)["checks"] == why
+    # One of before there was such a thing.
+    assert needs_checks(CHECKED, "standard", DIGEST, node) is None
+
+
 def test_the_digest_is_of_what_decides() -> None:
     assert len(DIGEST) == 64
     for changed in (
@@ -58,7 +81,7 @@ def test_a_check_of_another_version_is_another_check(monkeypatch: pytest.MonkeyP
 
 
 def planned(checked: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
-    observed = {"checked": checked, "environments": {}, "validations": {}}
+    observed = {"checked": checked, "environments": {}, "validations": {}, "node": more.pop("node", {})}
     return plan(observed, {"validation": {"enabled": True, "rerun": False, "jobs": [], **DECLARED, **more}})
 
 
@@ -77,7 +100,12 @@ def test_what_a_node_keeps_is_read_without_its_findings(tmp_path: Any) -> None:
     record = tmp_path / "validation" / "node.json"
     record.write_text('{"level": "full", "verdict": "PASS", "findings": [1, 2]}')
     assert observe_checked(str(tmp_path)) == {
-        "level": "full", "run": None, "ended": None, "digest": None, "verdict": "PASS",
+        "level": "full", "run": None, "ended": None, "digest": None, "verdict": "PASS", "driver": None, "gpus": None,
     }  # fmt: skip
+    record.write_text('{"identity": {"driver": "570", "gpus": [{"uuid": "GPU-1"}, 3]}}')
+    told = observe_checked(str(tmp_path)) or {}
+    assert (told["driver"], told["gpus"]) == ("570", ["GPU-1"])
+    record.write_text('{"identity": {"gpus": 7}, "level": "full"}')
+    assert (observe_checked(str(tmp_path)) or {})["gpus"] is None
     record.write_text('{"level": "fu')
     assert observe_checked(str(tmp_path)) is None
