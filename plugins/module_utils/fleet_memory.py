@@ -13,6 +13,7 @@ import os
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.files import read_json
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import validation_folder
 
 Row = Dict[str, Any]
 SCHEMA_VERSION = 1
@@ -26,7 +27,7 @@ ON_PURPOSE = ("gpu.driver", "gpu.cuda", "gpu.mig", "gpu.power")
 
 
 def path_of(root: str) -> str:
-    return os.path.join(root, "validation", FILE)
+    return os.path.join(validation_folder(root), FILE)
 
 
 def read(root: str) -> List[Row]:

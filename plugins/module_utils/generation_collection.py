@@ -33,6 +33,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.process_uses impor
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import is_root
 from ansible_collections.condafleet.core.plugins.module_utils.shared_files import is_shared, kind_of
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import validation_folder
 
 
 @dataclass
@@ -224,7 +225,7 @@ def finish(aside: str) -> Optional[str]:
 def remove_validations(request: Request) -> None:
     """Remove the stored results of environments that are gone: neither declared, nor linked, nor kept; and of those
     generations that are gone which are named GENERATION.KIND.json (validation_run.py)."""
-    home = os.path.join(request.root, "validation")
+    home = validation_folder(request.root)
     kept = set(gen.list_names(request.root))
     parsed = [gen.parse_name(name) for name in kept]
     there = {*request.declared, *links(request), *(one.environment for one in parsed if one)}

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.files import read_json
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import validation_folder
 
 SUFFIX = ".json"
 # What of a finding is compared with another run's.
@@ -18,7 +19,7 @@ NEWEST = ("last", "previous")
 
 def history_folder(root: str) -> str:
     # No environment's name begins with a dot: their results lie beside it.
-    return os.path.join(root, "validation", ".history")
+    return os.path.join(validation_folder(root), ".history")
 
 
 def known_runs(root: str) -> List[str]:

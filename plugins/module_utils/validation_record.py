@@ -14,9 +14,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_history
     history_folder,
     known_runs,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import node_file
 
 SCHEMA_VERSION = 1
-NODE = "node.json"
 METRICS = "condafleet.prom"
 # The name of a run: when it began, as clock.now() tells it. Nothing else in the folder is ours to remove.
 RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -93,8 +93,7 @@ def store(
 
     Without `write` it is only told what would be done.
     """
-    folder = os.path.join(root, "validation")
-    node = os.path.join(folder, NODE)
+    node = node_file(root)
     kept = os.path.join(history_folder(root), "%s%s" % (record["run"], SUFFIX))
     # A damaged one is as good as none: it is replaced.
     before = files.read_json(node)

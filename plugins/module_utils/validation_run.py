@@ -24,6 +24,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.node_standing import condemned
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import driver_version
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import node_file, validation_folder
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
     ERROR,
     PASS,
@@ -70,7 +71,7 @@ class Task:
                 accepted = "the name of a generation of %s, such as %s-0123456789ab-1" % ((self.environment,) * 2)
                 raise InputError("generation", self.generation, accepted, "see ROOT/generations on the node")
             self.place = os.path.join(options["root"], "generations", self.generation)
-        self.folder = os.path.join(options["root"], "validation", self.environment, self.framework)
+        self.folder = os.path.join(validation_folder(options["root"]), self.environment, self.framework)
         names = ("result.json", "log.txt") if self.kind == TRAIN else (self.kind + ".json", self.kind + ".txt")
         if self.generation:
             names = tuple("%s.%s.%s" % (self.generation, self.kind, end) for end in ("json", "txt"))
@@ -94,7 +95,7 @@ def why_run(task: Task) -> Optional[str]:
     current = os.path.basename(prefix) if prefix else None
     why = needs_validation(stored, task.environment, current, task.framework, task.digest, driver_version())
     if not why and task.kind == TRAIN and not task.generation:
-        record = files.read_json(os.path.join(task.options["root"], "validation", "node.json"))
+        record = files.read_json(node_file(task.options["root"]))
         why = condemned(record, task.environment, task.framework)
     return why or ("asked for" if task.options.get("rerun") else None)
 
