@@ -61,6 +61,8 @@ class _Judge:
     ) -> None:
         self.group, self.nodes, self.played = group, nodes, played
         self.together = [one for one in played if one["kind"] == collective_plan.TOGETHER]
+        self.complete = [one for one in self.together if results.complete(one)]
+        self.lines = [self._line(one) for one in self.together]
         self.pairs = results.pairs(played)
         self.culprits = results.culprits(played, collective_plan.limits(nodes, PAIR))
         self.dropped: Dict[str, str] = {}
@@ -92,9 +94,9 @@ class _Judge:
 
     def _allreduce(self, host: str, asked: Asked) -> Dict[str, Any]:
         subject = self.group.name
-        done = [one for one in self.together if host in one["members"] and results.complete(one)]
+        done = [one for one in self.complete if host in one["members"]]
         tried = [one for one in self.together if host in one["members"]]
-        evidence = [self._line(one) for one in self.together]
+        evidence = self.lines
         if host in self.busy:
             return findings.skipped(
                 asked.check, subject, self.dropped[host], collective_plan.NEXT_FREE, evidence=evidence

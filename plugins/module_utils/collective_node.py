@@ -44,11 +44,16 @@ def gpus(ask: Optional[validation_gpu.Ask] = None, present: Optional[bool] = Non
     try:
         uuids = [line.strip() for line in question(["--query-gpu=uuid"]).splitlines() if line.strip()]
         users = [line.strip() for line in question(["--query-compute-apps=gpu_uuid,pid,process_name"]).splitlines()]
+        filled = validation_gpu.filled_ones(question([validation_gpu.MEMORY]))
     except validation_gpu.NoAnswerError as error:
         return {"state": "unknown", "uuids": [], "why": "whether the GPUs are in use could not be told: %s" % error}
     taken = [line for line in users if line.startswith(("GPU-", "MIG-"))]
+    seen = {line.split(",")[0] for line in taken}
+    taken += [
+        "%s: no process shows, but %s of its memory are in use" % one for one in filled.items() if one[0] not in seen
+    ]
     if taken:
-        used = len({line.split(",")[0] for line in taken})
+        used = len(seen | set(filled))
         why = "%d of %d GPU(s) are in use (%s)" % (used, len(uuids), "; ".join(taken[:4]))
         return {"state": "busy", "uuids": uuids, "why": why}
     return {"state": "free", "uuids": uuids, "why": None}
