@@ -78,3 +78,44 @@ def test_a_check_that_nobody_knows_is_refused_before_the_node_is_touched(tmp_pat
         "validation_checks: gpu.cuont is not accepted. Accepted: a check's name, or a pattern"
     )
     assert "gpu.count" in told["msg"]
+
+
+def test_a_look_that_hangs_is_ended_by_its_silence(tmp_path: Path) -> None:
+    """A file that never answers stands for one of a dead file server; the limit in all would be hours."""
+    environment = tmp_path / "conda" / "envs" / "e"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    (environment / "conda-meta").mkdir()
+    os.mkfifo(environment / "conda-meta" / "state")
+    checks = {"host.*": False, "gpu.*": False, "speed.*": False, "speed.memory": {"enabled": True}}
+    given = {
+        "prefix": str(tmp_path / "conda"),
+        "root": str(tmp_path / "root"),
+        "checks": checks,
+        "speed_environment": "e",
+    }
+    code = (
+        "import sys\n"
+        "from ansible.plugins.loader import init_plugin_loader\n"
+        f"init_plugin_loader([{str(ROOT / 'collections')!r}])\n"
+        "from ansible_collections.condafleet.core.plugins.module_utils import node_limits\n"
+        "node_limits.silence = lambda _level, _checks: 6\n"
+        "from ansible.cli.adhoc import main\n"
+        "main(sys.argv)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "localhost", "-i", "localhost,", "-c", "local", "-e",
+         f"ansible_python_interpreter={sys.executable}", "-m", "condafleet.core.node_checks", "-a", json.dumps(given)],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False,
+    )  # fmt: skip
+    assert "looking at localhost came no further within 6 seconds" in done.stdout, done.stdout
+    assert "Its processes on the node were ended." in done.stdout
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in read(path)]
+    assert left == []
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
