@@ -33,8 +33,8 @@ QUIET = [{"hours": 40, "text": "Linux version 6.1.0-18-amd64"}]
 # The journal of a container has no messages of the kernel, and /dev/kmsg is not there. In journalctl's form short-unix.
 JOURNAL = """#!/bin/sh
 case "$*" in
-  *--lines=1*) tail -n 1 /var/log/kernel-messages ;;
-  *) awk -v since="$(echo "$*" | sed 's/.*--since=@//')" '$1 >= since' /var/log/kernel-messages ;;
+  *--since*) awk -v since="$(echo "$*" | sed 's/.*--since=@//')" '$1 >= since' /var/log/kernel-messages ;;
+  *) cat /var/log/kernel-messages ;;
 esac
 """
 Findings = dict[tuple[str, str], dict[str, Any]]
