@@ -28,7 +28,7 @@ def validate(tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
 
     def run() -> tuple[str, dict[str, Any]]:
         path = tmp_path / "report.json"
-        done = scenario.play(PLAYBOOK, f"--extra-vars=condafleet_report_path={path}", timeout=400)
+        done = scenario.play(PLAYBOOK, f"--extra-vars=condafleet_report_path={path}", timeout=600)
         assert path.exists(), done.stdout + done.stderr
         return scenario.words(done), json.loads(path.read_text(encoding="utf-8"))["hosts"]
 

@@ -9,13 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import scenario
 
-LIMIT = 60
+# Within which an all-reduce of a few processes is through, also on a busy machine.
+LIMIT = 90
 # Ansible's own tries to reach a node that is gone: three, of ten seconds each, and what a shared connection notices.
 REACHING = 90
 
 
+@pytest.mark.timeout(450)
 def test_without_a_controller_the_nodes_end_it_at_the_deadline(begun: Any, running: Any) -> None:
     playing, _log = begun(LIMIT)
     since = time.monotonic()
@@ -23,10 +26,11 @@ def test_without_a_controller_the_nodes_end_it_at_the_deadline(begun: Any, runni
     playing.wait()
     assert running(), "it was to be killed in the middle"
     while running():
-        assert time.monotonic() - since < LIMIT + 20
+        assert time.monotonic() - since < LIMIT + 30
         time.sleep(1)
 
 
+@pytest.mark.timeout(450)
 def test_a_node_killed_in_the_middle_leaves_verdicts_and_no_process(
     begun: Any, running: Any, bad: Any, tmp_path: Path
 ) -> None:
