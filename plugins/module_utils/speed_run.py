@@ -28,13 +28,14 @@ from ansible_collections.condafleet.core.plugins.module_utils.speed_process impo
     near_cpus,
     tidy,
 )
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import validation_folder
 
 Finding = Dict[str, Any]
 Figure = Dict[str, Any]
 Pair = Tuple[str, str]
 
 SCRIPT = "speed_torch.py"
-FOLDER = os.path.join("validation", ".speed")
+FOLDER = ".speed"
 # Seconds until the first check begins: PyTorch is imported, from a cold disk perhaps.
 START_SECONDS = 180.0
 # Another run that measures makes both wrong; it is waited for so long.
@@ -58,7 +59,7 @@ def speed_findings(
         why = "environment %s is not there: no python at %s" % (request.environment, request.python)
         return speed.without_environment(asked, gpus, why)
     planned, found = speed.turns(asked, gpus)
-    home = os.path.join(request.root, FOLDER)
+    home = os.path.join(validation_folder(request.root), FOLDER)
     os.makedirs(home, mode=0o755, exist_ok=True)
     try:
         owner = children.account(request.user)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import check_limits, speed_run
+from ansible_collections.condafleet.core.plugins.module_utils import check_limits, speed_run, validation_place
 from ansible_collections.condafleet.core.plugins.module_utils import validation_child as children
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
@@ -236,6 +236,18 @@ def test_two_do_not_measure_at_once(node: Node, monkeypatch: pytest.MonkeyPatch)
         found = node.findings()
     assert {one["verdict"] for one in found.values() if one["check"] in CPU_CHECKS} == {"ERROR"}
     assert "is held by process" in found["speed.memory", "node"]["reason"] and not node.heard.exists()
+
+
+def test_nodes_that_share_a_root_wait_for_no_other(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_run, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(validation_place, "is_shared", lambda _path: True)
+    home = node.folder / "root" / "validation" / ".nodes" / "another" / ".speed"
+    home.mkdir(parents=True)
+    with node_lock(str(home), "measure the speed of this node"):
+        found = node.findings()
+    assert {one["verdict"] for one in found.values() if one["check"] in CPU_CHECKS} == {"PASS"}
+    # Nor in a folder in which all were at once, where each would hold up or tidy away the others.
+    assert not (node.folder / "root" / "validation" / ".speed").exists()
 
 
 def test_each_check_is_told(node: Node) -> None:
