@@ -20,7 +20,7 @@ BESIDE_SECONDS = 20
 # Progress, then whether the job has ended, still has its guard, or neither.
 LOOK = (
     'cd %s/"$(uname -n)"/%s 2>/dev/null || { echo; echo gone; exit 0; }; '
-    "cat work/progress.json 2>/dev/null; echo; "
+    "[ -f work/progress.json ] && head -c 2000 work/progress.json; echo; "
     "pid=$(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' guard.json 2>/dev/null); "
     'if [ -e ended.json ]; then echo ended; elif [ -n "$pid" ] && [ -d /proc/$pid ]; then echo runs; else echo gone; fi'
 )

@@ -64,8 +64,8 @@ class ActionModule(ActionBase):
             results = {host: result_of(known[host], str(attempt["token"])) for host in attempt["members"]}
             played.append({**attempt, "results": results})
         attempts = [] if self._task.check_mode else planned(nodes, played)
-        for attempt in attempts:
-            Display().display("%s: %s" % (attempt["group"], said(attempt)))
+        for line in said(attempts):
+            Display().display(line)
         parts = {host: number for number, attempt in enumerate(attempts) for host in attempt["members"]}
         state = {"hosts": list(nodes), "attempts": attempts, "parts": parts, "played": played}
         return {**result, "changed": False, **state}
@@ -125,9 +125,19 @@ def result_of(known: Mapping[str, Any], token: str) -> dict[str, Any] | None:
     return {"state": "refused", "reason": str(finished.get("msg") or "its end could not be told")}
 
 
-def said(attempt: Mapping[str, Any]) -> str:
-    """What is about to be tried, in one line."""
-    rounds = len(attempt["pairs"])
-    more = ", then in %d round%s of pairs" % (rounds, "" if rounds == 1 else "s") if rounds else ""
-    what = "all-reduce over %s%s" % (folded(attempt["members"]), more)
-    return "%s (at most %d s)" % (what, attempt["seconds"])
+def said(attempts: list[Mapping[str, Any]]) -> list[str]:
+    """What is about to be tried, in one line for each group, however many pairs of it are tried at once."""
+    by_group: dict[str, list[Mapping[str, Any]]] = {}
+    for attempt in attempts:
+        by_group.setdefault(attempt["group"], []).append(attempt)
+    lines = []
+    for group, own in by_group.items():
+        first = own[0]
+        rounds = len(first["pairs"])
+        what = "all-reduce over %s" % folded([host for one in own for host in one["members"]])
+        if first["kind"] == collective_plan.ALONE:
+            what += " in %d pairs, each by itself" % len(own)
+        elif rounds:
+            what += ", then in %d round%s of pairs" % (rounds, "" if rounds == 1 else "s")
+        lines.append("%s: %s (at most %d s)" % (group, what, max(one["seconds"] for one in own)))
+    return lines

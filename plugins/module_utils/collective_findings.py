@@ -53,6 +53,16 @@ def _apart(node: Node, why: Optional[collective_plan.Out]) -> List[Dict[str, Any
     return said[:1] if why is not None and why.verdict == findings.ERROR else said
 
 
+def generations(group: Group, nodes: Mapping[str, Node]) -> List[str]:
+    """A line where members have not all the same environment: a group may fail by that, and no node is bad."""
+    found: Dict[str, List[str]] = {}
+    for host in group.members:
+        # Without the serial: what was built again of the same lock is the same.
+        found.setdefault(str((nodes[host].brought or {}).get("generation")).rpartition("-")[0], []).append(host)
+    said = ["%s on %s" % (name, folded(hosts)) for name, hosts in sorted(found.items())]
+    return ["the nodes do not all have the same environment: %s" % "; ".join(said)] if len(found) > 1 else []
+
+
 class _Judge:
     """One group: what is known of it as a whole, then each member's findings."""
 
@@ -62,7 +72,8 @@ class _Judge:
         self.group, self.nodes, self.played = group, nodes, played
         self.together = [one for one in played if one["kind"] == collective_plan.TOGETHER]
         self.complete = [one for one in self.together if results.complete(one)]
-        self.lines = [self._line(one) for one in self.together]
+        self.lines = [self._line(one) for one in self.together] + generations(group, nodes)
+        self.next_link = NEXT_LINK + (", and what else its CPUs do" if group.backend == "gloo" else "")
         self.pairs = results.pairs(played)
         self.culprits = results.culprits(played, collective_plan.limits(nodes, PAIR))
         self.dropped: Dict[str, str] = {}
@@ -109,7 +120,7 @@ class _Judge:
             return self._reached(host, asked, done[-1], evidence)
         if host in self.culprits.culprits:
             reason = "with it the group's all-reduce fails: %s" % self.culprits.culprits[host]
-            return findings.failed(asked.check, subject, None, reason, NEXT_LINK, asked.limit, evidence=evidence)
+            return findings.failed(asked.check, subject, None, reason, self.next_link, asked.limit, evidence=evidence)
         reason = results.how_it_ended(tried[-1]) if tried else "it was not tried"
         others = set(self.group.members) - set(self.dropped) - {host}
         if tried and not others:
@@ -130,7 +141,7 @@ class _Judge:
                 complaint += "; its best pair is slower than the others'"
             else:
                 complaint += "; by pairs this node is like the others"
-            step = NEXT_LINK if host in self.culprits.culprits or host in self.odd else NEXT_BETWEEN
+            step = self.next_link if host in self.culprits.culprits or host in self.odd else NEXT_BETWEEN
             return findings.failed(asked.check, self.group.name, value, complaint, step, asked.limit, evidence=evidence)
         return findings.passed(asked.check, self.group.name, value, asked.limit, evidence=evidence)
 
@@ -142,7 +153,7 @@ class _Judge:
             return findings.skipped(check, NODE, "it dropped out (%s)" % ALLREDUCE, collective_plan.NEXT_REACH)
         if host in self.culprits.culprits:
             reason = self.culprits.culprits[host]
-            return findings.failed(check, NODE, best, reason, NEXT_LINK, limit, evidence=evidence)
+            return findings.failed(check, NODE, best, reason, self.next_link, limit, evidence=evidence)
         if host in self.odd:
             band = self.odd[host]
             others = [value for one, value in self.best.items() if one != host and value is not None]
@@ -153,7 +164,7 @@ class _Judge:
                 statistics.median(others),
             )
             limit = Limit(least=band.low, source="the group's %s" % band.source)
-            return findings.failed(check, NODE, best, reason, NEXT_LINK, limit, evidence=evidence)
+            return findings.failed(check, NODE, best, reason, self.next_link, limit, evidence=evidence)
         broken = [other for other, pair in own.items() if pair.gbps is None and not self._at_fault(other)]
         if broken:
             reason = "with %s: %s" % (folded(broken), own[broken[0]].why)
@@ -161,7 +172,7 @@ class _Judge:
         if best is None:
             partners = "no pair of it was measured" if not own else "its partners are at fault: %s" % folded(own)
             return findings.skipped(check, NODE, partners, "see %s, and validate again" % ALLREDUCE, evidence=evidence)
-        return findings.judged(check, NODE, best, limit, NEXT_LINK, evidence=evidence)
+        return findings.judged(check, NODE, best, limit, self.next_link, evidence=evidence)
 
     def _at_fault(self, host: str) -> bool:
         return host in self.culprits.culprits or host in self.dropped

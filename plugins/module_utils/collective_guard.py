@@ -104,8 +104,9 @@ def _be_the_guard(work: Work, writing: int) -> None:
         files.write_json(work.guard, own)
         os.write(writing, b"started")
     except BaseException as error:
-        os.write(writing, ("%s: %s" % (type(error).__name__, error)).encode("utf-8"))
+        # Also where nobody waits for this any more, and so nobody would end it: `launch` has a limit.
         marked_processes.end(_own, END_SECONDS)
+        os.write(writing, ("%s: %s" % (type(error).__name__, error)).encode("utf-8"))
         raise
     finally:
         os.close(writing)

@@ -198,6 +198,15 @@ def test_two_that_can_not_do_with_each_other_are_told_and_nothing_passes() -> No
     assert found["n2"]["group.pair"]["verdict"] == "PASS"
 
 
+def test_nodes_with_another_pytorch_are_told() -> None:
+    other = {"address": "10.0.0.4", "interface": "eth0", "generation": "u-1", "problem": None, "gpus": NO_GPUS}
+    found = judged({**fleet(3), "n4": node("n4", brought=other)}, World(strangers=("n1", "n4")))
+    said = "the nodes do not all have the same environment: t on n[1-3]; u on n4"
+    assert all(said in own["group.allreduce"]["evidence"] for own in found.values())
+    again = {**other, "generation": "t-2"}
+    assert "same environment" not in str(judged({**fleet(3), "n4": node("n4", brought=again)}, World(cut=["n1"])))
+
+
 def test_all_gone_ends_without_a_pass() -> None:
     found = judged(fleet(4), World(gone=["n1", "n2", "n3", "n4"]))
     assert {own["group.allreduce"]["verdict"] for own in found.values()} == {"ERROR"}

@@ -104,6 +104,18 @@ def test_a_host_that_is_gone_is_left_out_and_told_of(fleet: Fleet) -> None:
     assert found["gone"] == ["n2"]
 
 
+def test_what_is_tried_is_said_in_a_line_for_each_group(fleet: Fleet) -> None:
+    together = {"group": "a", "kind": "together", "members": ["n1", "n2", "n3"], "seconds": 600, "pairs": [[], [], []]}
+    pairs = [
+        {"group": "b", "kind": "pair", "members": [f"m{number}", f"m{number + 1}"], "seconds": 300, "pairs": []}
+        for number in (1, 3, 5)
+    ]
+    assert validation_groups.said([together, *pairs]) == [
+        "a: all-reduce over n[1-3], then in 3 rounds of pairs (at most 600 s)",
+        "b: all-reduce over m[1-6] in 3 pairs, each by itself (at most 300 s)",
+    ]
+
+
 def test_a_result_of_another_attempt_does_not_count(fleet: Fleet) -> None:
     fleet.stage("plan")
     for host in fleet.hosts:
