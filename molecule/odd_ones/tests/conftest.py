@@ -50,7 +50,7 @@ def begun(tmp_path: Path) -> Callable[[int], tuple[subprocess.Popen[bytes], Path
                 cwd=scenario.ROOT, start_new_session=True,
                 env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
             )  # fmt: skip
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline and playing.poll() is None:
             if "all-reduce together" in log.read_text(encoding="utf-8"):
                 return playing, log
