@@ -90,7 +90,8 @@ def check_declared(declared: Any) -> Dict[str, Dict[str, Any]]:
     for name, entry in declared.items():
         variable = "validation_checks.%s" % name
         if not matching(str(name)):
-            close = ", ".join(sorted(one.name for one in CHECKS if one.name.split(".")[0] == str(name).split(".")[0]))
+            part = str(name).partition(".")[0]
+            close = ", ".join(sorted(one.name for one in CHECKS if one.name.partition(".")[0] == part))
             accepted = "a check's name, or a pattern such as gpu.*" + (" (%s)" % close if close else "")
             raise InputError("validation_checks", name, accepted, "see docs/checks.md for all of them")
         if isinstance(entry, bool):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import time
-import xml.etree.ElementTree as ElementTree
 from typing import Any, Callable, Dict, List, Sequence
+from xml.etree import ElementTree
 
 from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError

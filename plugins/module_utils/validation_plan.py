@@ -47,7 +47,7 @@ def script_of(kind: str, framework: str) -> str:
 
 def backend_of(framework: str) -> Dict[str, str]:
     """The variable that chooses a Keras backend, where the framework names one."""
-    name, _, backend = framework.partition("-")
+    name, _dash, backend = framework.partition("-")
     return {"KERAS_BACKEND": backend} if name == "keras" and backend else {}
 
 

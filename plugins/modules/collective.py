@@ -142,7 +142,8 @@ options:
     default: false
 attributes:
   check_mode:
-    description: V(observed) is carried out, the others start and end nothing.
+    description: Nothing is started or ended.
+    details: V(observed) is carried out, since it only reads; the other states answer without doing anything.
     support: partial
   diff_mode:
     description: There is no difference to show.
@@ -274,7 +275,7 @@ ARGUMENTS = {
     "environment": {"type": "str"},
     "address": {"type": "str"},
     "interface": {"type": "str"},
-    "token": {"type": "str"},
+    "token": {"type": "str", "no_log": False},  # a name for one start, no secret
     "seconds": {"type": "int", "default": 600},
     "job": {"type": "dict", "options": JOB},
     "scripts": {"type": "dict", "default": {}},

@@ -131,7 +131,7 @@ def size_of(path):
     """Return the bytes of a file, or of all files of a folder."""
     if not os.path.isdir(path):
         return os.path.getsize(path)
-    return sum(os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(path) for name in names)
+    return sum(os.path.getsize(os.path.join(place, name)) for place, _folders, names in os.walk(path) for name in names)
 
 
 def run(make):
