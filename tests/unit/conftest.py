@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+import hypothesis
 import pytest
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
+
+# The same examples at each run: whether a change is well is then told by the change, and not by chance. Who looks for
+# more sets CONDAFLEET_TEST_SEARCH to how many times as many new ones are to be tried, and gives --timeout=0.
+SEARCH = int(os.environ.get("CONDAFLEET_TEST_SEARCH") or 0)
+hypothesis.settings.register_profile("steady", derandomize=True)
+hypothesis.settings.register_profile("search", max_examples=100 * max(1, SEARCH))
+hypothesis.settings.load_profile("search" if SEARCH else "steady")
 
 
 @pytest.fixture(autouse=True)

@@ -334,6 +334,9 @@ def newest(moves: list[str], number: int) -> list[str]:
 
 
 Bookkeeping.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=settings().max_examples * 3 // 2,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 TestBookkeeping = Bookkeeping.TestCase

@@ -45,7 +45,7 @@ def differences(found: dict) -> dict[str, list[str]]:
     return {kind: found[kind] for kind in KINDS}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5, deadline=None)
 @given(
     files=st.dictionaries(paths, contents, max_size=8),
     edits=st.dictionaries(paths, contents | st.none(), max_size=6),

@@ -12,7 +12,9 @@ from ansible_collections.condafleet.core.plugins.module_utils.projects import no
 from condafleet.lock.files import HEADER, make_pair
 
 INPUTS = lockinputs.inputs("e", "t", spec={"conda": ["python"]}, definition={}, channels=[], sources="depot")
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(
+    max_examples=settings().max_examples * 3 // 5, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 hexes = st.integers(min_value=0, max_value=2**256 - 1)
 # What YAML or TOML might take for something else: yes, 1e3, 08, 1.10, null, and the like.
