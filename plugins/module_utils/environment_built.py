@@ -49,7 +49,7 @@ def built(request: Request) -> Outcome:
     ready = request.usable() or draft_of(request)
     if ready:
         return Outcome(False, ready["name"], details=dict(NOTHING))
-    planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
+    planned = request.next_name()
     text = "".join(line + "\n" for line in package_lines(packages))
     if request.check:
         return Outcome(True, planned, packages, text, dict(NOTHING))
@@ -69,7 +69,7 @@ def built(request: Request) -> Outcome:
         progress = request.progress()
         refuse_archives(request)
         removed = remove_unfinished(request)
-        planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
+        planned = request.next_name()
         cache.check_space(request.root, request.packages, "What was fetched is kept. Nothing was built.")
         damaged = cache.drop_damaged(request.root, request.packages, progress)
         done = build_whole(request, planned, scratch, progress)

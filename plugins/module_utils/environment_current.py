@@ -44,7 +44,7 @@ def current(request: Request) -> Outcome:
     wanted = request.generation or chosen(request)
     if wanted is None:
         if request.check:
-            planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
+            planned = request.next_name()
             packages = difference(held, [package.to_dict() for package in request.packages])
             return Outcome(True, planned, packages, switch_text(request, before, planned, aside), details)
         raise FleetError(

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ansible_collections.condafleet.core.plugins.module_utils import disk, files
-from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils import package_cache as cache
 from ansible_collections.condafleet.core.plugins.module_utils.access import Access
 from ansible_collections.condafleet.core.plugins.module_utils.download_errors import DiskError
@@ -24,7 +23,7 @@ def fetched(request: Request) -> Outcome:
     if ready:
         return Outcome(False, ready["name"], details=dict(NOTHING))
     absent = cache.missing(request.root, request.packages)
-    planned = str(gen.next_name(gen.list_names(request.root), request.name, request.digest))
+    planned = request.next_name()
     text = "".join("fetch %s\n" % package.filename for package in absent)
     if request.check:
         return Outcome(bool(absent), planned, diff=text, details={**NOTHING, "fetched": len(absent), "bytes": None})

@@ -11,7 +11,8 @@ from ansible_collections.condafleet.core.plugins.module_utils import files
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
 from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import note_damage
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import SWITCH
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import SWITCH, times
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import read as read_history
 from ansible_collections.condafleet.core.plugins.module_utils.installed_packages import installed_packages
 from ansible_collections.condafleet.core.plugins.module_utils.lockfile import Package
 from ansible_collections.condafleet.core.plugins.module_utils.plan_environments import difference, installed
@@ -69,6 +70,11 @@ class Request:
             told("wait", message="for %s, which holds %s" % (holder, self.root))
 
         return node_lock(self.root, what, self.lock_timeout, waiting=waiting)
+
+    def next_name(self) -> str:
+        """What the next build of this lock is called here: as nothing that is here, or ever was current."""
+        known = [*gen.list_names(self.root), *times(read_history(self.root).get(self.name, []))]
+        return str(gen.next_name(known, self.name, self.digest))
 
     def records(self) -> List[Dict[str, Any]]:
         """The generations of this environment and lock, each with its fingerprint."""

@@ -31,8 +31,8 @@ def tested(request: Request) -> Outcome:
     draft = draft_of(request)
     if request.check:
         # Nothing is built in check mode, so there may be nothing to test yet.
-        planned = draft["name"] if draft else gen.next_name(gen.list_names(request.root), request.name, request.digest)
-        return Outcome(True, str(planned), details=details_of({}))
+        planned = draft["name"] if draft else request.next_name()
+        return Outcome(True, planned, details=details_of({}))
     if draft is None:
         raise not_built(request)
     with request.lock("test %s" % draft["name"]), cache.scratch_folder(request.root) as scratch:

@@ -142,15 +142,10 @@ def _kept_staged(
     best: Dict[str, Mapping[str, Any]] = {}
     for record in sorted(records, key=lambda one: (one["made"], one["serial"])):
         whole = record["finished"] and not record.get("drifted") and record["name"] != current
-        if whole and record["made"] >= oldest and _is_staged(record, entries):
+        if whole and record["made"] >= oldest and not _was_current(record, entries):
             best[_lock(record["name"])] = record
     newest = sorted(best.values(), key=lambda one: (one["made"], one["name"]), reverse=True)
     return [record["name"] for record in newest[:STAGED_LOCKS]]
-
-
-def _is_staged(record: Mapping[str, Any], entries: List[Entry]) -> bool:
-    """Whether it is not known to have been current since it was finished: a name may be that of one removed before."""
-    return not _was_current(record, entries) or record["made"] > times(entries).get(record["name"], record["made"])
 
 
 def _lock(name: str) -> str:

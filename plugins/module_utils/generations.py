@@ -43,7 +43,10 @@ def parse_name(name: str) -> Optional[GenerationName]:
 
 
 def next_name(existing: Iterable[str], environment: str, digest: str) -> GenerationName:
-    """The name for the next build of this lock: its serial is above every one that is or was left here."""
+    """The name for the next build of this lock: its serial is above those of `existing`.
+
+    These are all that are here, and all that the history knows: by its name is told what was current before.
+    """
     wanted = digest[:12]
     serials = [
         parsed.serial

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import is_moved
 from ansible_collections.condafleet.core.plugins.module_utils.generation_drift import in_words
-from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ROLLBACK, Entry
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import ROLLBACK, Entry, times
 from ansible_collections.condafleet.core.plugins.module_utils.generations import next_name, usable
 from ansible_collections.condafleet.core.plugins.module_utils.post_checks import passed
 from ansible_collections.condafleet.core.plugins.module_utils.targets import as_declared, best_target, refusal
@@ -89,7 +89,7 @@ def plan_environment(
     if ready:
         why = _why_adopt(plain) if plain else _why_switch(ready, state, current, digest, entries)
         return _plan(target, SWITCH, why, ready["name"], digest, packages, plain, damaged)
-    planned = str(next_name([record["name"] for record in generations], name, digest))
+    planned = str(next_name([*(record["name"] for record in generations), *times(entries)], name, digest))
     why = _why_adopt(plain) if plain else _why_build(state, current, digest)
     action = REPAIR if current and current["digest12"] == digest[:12] else BUILD
     return _plan(target, action, why, planned, digest, packages, plain, damaged)

@@ -12,9 +12,8 @@ from ansible.module_utils.common import warnings
 # The same examples at each run: whether a change is well is then told by the change, and not by chance. Who looks for
 # more sets CONDAFLEET_TEST_SEARCH to how many times as many new ones are to be tried, and gives --timeout=0.
 SEARCH = int(os.environ.get("CONDAFLEET_TEST_SEARCH") or 0)
-hypothesis.settings.register_profile("steady", derandomize=True)
-hypothesis.settings.register_profile("search", max_examples=100 * max(1, SEARCH))
-hypothesis.settings.load_profile("search" if SEARCH else "steady")
+hypothesis.settings.register_profile("condafleet", derandomize=not SEARCH, max_examples=100 * (SEARCH or 1))
+hypothesis.settings.load_profile("condafleet")
 
 
 @pytest.fixture(autouse=True)

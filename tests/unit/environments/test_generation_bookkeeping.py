@@ -159,7 +159,7 @@ class Bookkeeping(RuleBasedStateMachine):
         else:
             self.digests += 1
             digest = f"{self.digests:012x}"
-        self.built = str(gen.next_name(self.there(), name, digest))
+        self.built = Request(name, str(self.prefix), str(self.root), digest=digest).next_name()
         self.make(self.built, finished)
 
     def finished(self, name: str) -> list[str]:

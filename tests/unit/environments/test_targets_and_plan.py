@@ -211,3 +211,16 @@ def test_what_was_rolled_back_says_so() -> None:
     assert plan["why"] == (
         f"it was rolled back to x-{OLD[:12]}-1 (2026-01-03T00:00:00Z); x-{NEW[:12]}-1 is what is declared"
     )
+
+
+def test_the_name_of_one_that_was_current_is_not_planned_again() -> None:
+    entry = {"generation": f"x-{NEW[:12]}-1", "since": "2026-01-01T00:00:00Z", "why": "switch", "run": None}
+    observed = {
+        "node": NODE,
+        "installation": {"prefix": "/opt/conda"},
+        "history": {"x": [entry]},
+        "environments": {"x": {"kind": "link", "target": "/elsewhere", "generation": f"x-{OLD[:12]}-1"}},
+        "generations": [generation(OLD)],
+    }
+    plan = plan_environments(observed, [{"name": "x", "targets": ["cpu"]}], TARGETS, LOCKS)["x"]
+    assert (plan["action"], plan["generation"]) == ("build", f"x-{NEW[:12]}-2")

@@ -22,22 +22,16 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 BASIC = {"username": USER, "password": PASSWORD}
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedSite]:
-    files = tmp_path_factory.mktemp("files")
-    (files / "file.bin").write_bytes(CONTENT)
-    with GuardedSite(tmp_path_factory.mktemp("site"), "127.0.0.1", files) as running:
-        yield running
-
-
 @pytest.fixture
-def site(served: GuardedSite, monkeypatch: pytest.MonkeyPatch) -> GuardedSite:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GuardedSite]:
+    """A site for each test: a log is written a moment after the answer, which may be in the middle of the next test."""
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
-    for log in (served.mirror_log, served.proxy_log):
-        log.path.write_text("")
-    served.mirror.seen.clear()
-    return served
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "file.bin").write_bytes(CONTENT)
+    with GuardedSite(tmp_path / "site", "127.0.0.1", files) as running:
+        yield running
 
 
 def get(site: GuardedSite, where: str, path: Path, auth: dict[str, str] | None = None, **declared: Any) -> bool:
