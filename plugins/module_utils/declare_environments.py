@@ -29,9 +29,12 @@ from ansible_collections.condafleet.core.plugins.module_utils.targets import ver
 FRAMEWORKS = ("jax", "keras", "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "torch")
 PLATFORMS = ("linux-64", "linux-aarch64")
 RESERVED_NAMES = ("base", "root")
+# In ROOT/validation the records of a node lie beside the folders of its environments: node.json, fleet.json.
+RESERVED_ENDING = ".json"
 # conda refuses spaces and / : # in names; what starts with a letter or digit is never taken for an option.
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 NAME_ACCEPTED = "letters, digits, dot, dash and underscore, at most 64, not base or root"
+ENVIRONMENT_ACCEPTED = NAME_ACCEPTED + ", not ending in " + RESERVED_ENDING
 VERSION = re.compile(r"^\d+(\.\d+){0,2}$")
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -90,9 +93,7 @@ def check_environments(values: Mapping[str, Any], manifest: Optional[Mapping[str
 def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Sequence[str]) -> Dict[str, Any]:
     if not isinstance(entry, Mapping):
         raise InputError(where, entry, "a mapping with name, spec and targets", "correct it")
-    name = entry.get("name")
-    if not isinstance(name, str) or not NAME.match(name) or name in RESERVED_NAMES:
-        raise InputError(where + ".name", name, NAME_ACCEPTED, "choose another name")
+    name = check_name(entry.get("name"), where + ".name")
     where = "environments_list (%s)" % name
     known = ("name", "spec", "targets", "frameworks", "variables", "channels")
     known += ("indexes", "python", "target_specs", "checks")
@@ -112,6 +113,13 @@ def check_entry(entry: Any, where: str, targets: Mapping[str, Any], folders: Seq
         "variables": check_variables(entry.get("variables") or {}, where + ".variables"),
         "checks": check_checks(entry.get("checks") or [], where + ".checks"),
     }
+
+
+def check_name(name: Any, where: str) -> str:
+    """The name of an environment: of conda's, and of folders beside which condafleet keeps files of its own."""
+    if not isinstance(name, str) or not NAME.match(name) or name in RESERVED_NAMES or name.endswith(RESERVED_ENDING):
+        raise InputError(where, name, ENVIRONMENT_ACCEPTED, "choose another name")
+    return name
 
 
 def check_specs(entry: Mapping[str, Any], where: str, targets: Sequence[str], folders: Sequence[str]) -> Dict[str, Any]:

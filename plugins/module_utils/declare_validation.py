@@ -11,6 +11,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import check_limit
 from ansible_collections.condafleet.core.plugins.module_utils.dataset import PARTS, part_of
 from ansible_collections.condafleet.core.plugins.module_utils.declare_access import check_access
 from ansible_collections.condafleet.core.plugins.module_utils.declare_checks import check_checks
+from ansible_collections.condafleet.core.plugins.module_utils.declare_environments import check_name
 from ansible_collections.condafleet.core.plugins.module_utils.declare_groups import check_groups
 from ansible_collections.condafleet.core.plugins.module_utils.declare_outcome import check_outcome
 from ansible_collections.condafleet.core.plugins.module_utils.declare_values import (
@@ -153,8 +154,9 @@ def _complete(files: List[Dict[str, str]], variable: str) -> List[Dict[str, str]
 def _wanted(environments: Any, kinds: List[str]) -> List[Dict[str, Any]]:
     jobs = []
     for entry in list_of("validation_environments", environments, "a list of {name, frameworks}"):
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        if not isinstance(entry, Mapping):
             raise InputError("validation_environments", entry, "{name, frameworks}", "correct it")
+        check_name(entry.get("name"), "validation_environments.name")
         for framework in entry.get("frameworks") or []:
             if framework not in FRAMEWORKS:
                 raise InputError(

@@ -44,6 +44,10 @@ def test_a_good_declaration_is_resolved(tmp_path: Path) -> None:
         ({"entry": {"name": "a b"}}, ["environments_list[0].name: a b", "letters, digits"]),
         ({"entry": {"name": "base"}}, ["environments_list[0].name: base", "not base or root"]),
         ({"entry": {"name": "a/b"}}, ["a/b is not accepted"]),
+        # A node's records lie beside the folders of its environments, in ROOT/validation.
+        ({"entry": {"name": "node.json"}}, ["environments_list[0].name: node.json", "not ending in .json"]),
+        ({"entry": {"name": "fleet.json"}}, ["environments_list[0].name: fleet.json", "not ending in .json"]),
+        ({"entry": {"name": ".history"}}, ["environments_list[0].name: .history", "not ending in .json"]),
         (
             {"entry": {"targets": ["gpu"]}},
             ["environments_list (x).targets: gpu", "Accepted: cpu", "environments_targets"],

@@ -105,6 +105,11 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
             "jax, keras, keras-jax, keras-tensorflow, keras-torch, tensorflow, torch",
         ],
     ),
+    # Its results would lie where the node's record is.
+    "name of a record": (
+        {"environments": [{"name": "node.json", "frameworks": ["torch"]}]},
+        ["validation_environments.name: node.json", "not ending in .json"],
+    ),
     "share": ({"least_accuracy": 97}, ["validation_least_accuracy: 97", "from 0 to 1"]),
     "share as a word": ({"least_accuracy": "high"}, ["validation_least_accuracy: high"]),
     "epochs": ({"epochs": 0}, ["validation_epochs: 0", "from 1 up"]),
