@@ -81,7 +81,10 @@ def sentence(finding: Mapping[str, Any]) -> str:
     text = "%s %s%s" % (finding["verdict"], finding["check"], where)
     if finding["reason"]:
         text += ": %s" % str(finding["reason"]).rstrip(".")
-    return "%s. Next: %s." % (text, str(finding["next_step"]).rstrip(".")) if finding["next_step"] else text
+    if finding["next_step"]:
+        text += ". Next: %s." % str(finding["next_step"]).rstrip(".")
+    # What a tool has said may have several lines, of which each could pass for a sentence of ours.
+    return " ".join(text.split())
 
 
 def _finding(

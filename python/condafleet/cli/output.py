@@ -22,6 +22,7 @@ from condafleet.cli import (
     tables,
     users_tables,
 )
+from condafleet.cli.plain import plain
 from condafleet.errors import InputError
 from condafleet.junit import junit
 from condafleet.results import FleetResult
@@ -75,7 +76,7 @@ class Output:
                 self.show(line)
             report = {"schema_version": 1, "locks": dict(result.locks)}
             if not result.ok:
-                self.show(tables.hosts(result.report(), notes))
+                self.hosts(result.report(), notes)
         elif verb == "status":
             self.status(result, report)
         else:
@@ -87,7 +88,7 @@ class Output:
     def report(self, report: dict[str, Any], notes: dict[str, str] | None = None) -> None:
         """Show a report as tables. `notes` say more about a host than its message."""
         # Its complaints stand below, each with its next step.
-        self.show(tables.hosts(report, {**(notes or {}), **check_tables.notes(report)}))
+        self.hosts(report, {**(notes or {}), **check_tables.notes(report)})
         stopped = gate_tables.gate(report)
         if stopped.row_count:
             self.show(stopped)
@@ -96,6 +97,11 @@ class Output:
             self.show((tables if trained <= EACH_BY_ITSELF else status_tables).validation(report))
         self.checks(report)
         self._beside(report, tables.summary(report))
+
+    def hosts(self, report: dict[str, Any], notes: dict[str, str]) -> None:
+        """Show what came of each host; of many, those of which the same is true in one row."""
+        few = len(report["hosts"]) <= EACH_BY_ITSELF
+        self.show((tables if few else status_tables).hosts(report, notes))
 
     def checks(self, report: dict[str, Any]) -> None:
         """Show what the checks of a validation came to: figures, what was left out, verdicts, and last what is bad."""
@@ -118,7 +124,7 @@ class Output:
 
     def failures(self, result: FleetResult) -> None:
         """Show the hosts of a run in which some failed, with what each said."""
-        self.show(tables.hosts(result.report(), _notes(result)))
+        self.hosts(result.report(), _notes(result))
 
     def status(self, result: FleetResult, report: dict[str, Any]) -> None:
         """Show how a fleet stands: nodes that stand alike in one row."""
@@ -149,6 +155,7 @@ class Output:
 
     def show(self, what: RenderableType) -> None:
         """Show something to people."""
+        what = plain(what) if isinstance(what, str) else what
         self.tables.print(what, soft_wrap=not isinstance(what, Table))  # lines can be copied whole
 
     def data(self, data: Any) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from condafleet.cli.plain import plain
 from condafleet.events import message_of
 
 SILENCE = 15.0  # seconds after which a line says what is still going on
@@ -100,10 +101,10 @@ class Progress:
         with self.lock:
             self.spoke = self.clock()
             if self.live:
-                self.live.update(Text(self._now()))
+                self.live.update(Text(plain(self._now())))
                 if quiet_on_terminal and not self.verbosity:
                     return
-            self.out.print(Text(text, style=style), soft_wrap=True)
+            self.out.print(Text(plain(text), style=style), soft_wrap=True)
 
     def _now(self) -> str:
         parts = [part for part in (self.play, self.task, self.step) if part]
@@ -113,7 +114,7 @@ class Progress:
         """Keep the moving line's clock going; elsewhere, break a silence."""
         while not self.done.wait(1.0):
             if self.live:
-                self.live.update(Text(self._now()))
+                self.live.update(Text(plain(self._now())))
             else:
                 self.break_silence()
 

@@ -31,6 +31,20 @@ def nodes(hosts: Mapping[str, HostResult]) -> Table:
     return table
 
 
+def hosts(report: Mapping[str, Any], notes: Mapping[str, str]) -> Table:
+    """Return the table of hosts as tables.hosts does, those of which the same is true in one row."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for name, host in report["hosts"].items():
+        what = without_name(name, str(notes.get(name) or host["message"] or ""), "NODE")
+        rows.setdefault((host["status"], tables.environments_of(host), what), []).append(name)
+    table = tables.listing(("nodes", "status", "which", "environments", "what happened"), ())
+    for (status, environments, what), names in sorted(
+        rows.items(), key=lambda row: (tables.WORST_FIRST.index(row[0][0]), sorted(row[1]))
+    ):
+        table.add_row(str(len(names)), tables.word(status), folded(names), environments, what)
+    return table
+
+
 def summary(hosts: Mapping[str, HostResult]) -> Text:
     """Return the last line: how many nodes stand how, the worst last."""
     states = [stand(host)[0] for host in hosts.values()]

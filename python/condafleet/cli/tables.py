@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ansible_collections.condafleet.core.plugins.module_utils import results as maker
+from condafleet.cli.plain import plain
 from condafleet.results import HostResult
 
 WORST_FIRST = ("failed", "unreachable", "changed", "ok")
@@ -29,7 +31,7 @@ def hosts(report: Mapping[str, Any], notes: Mapping[str, str]) -> Table:
     table = _table("host", "status", "environments", "what happened")
     for name, host in sorted(report["hosts"].items(), key=lambda item: (WORST_FIRST.index(item[1]["status"]), item[0])):
         what = notes.get(name) or host["message"] or ""
-        table.add_row(name, word(host["status"]), _environments(host["environments"]), what)
+        table.add_row(name, word(host["status"]), environments_of(host), what)
     return table
 
 
@@ -71,9 +73,10 @@ def differences(host: HostResult, *, environments: bool) -> str:
     return "; ".join(changes)
 
 
-def _environments(environments: Mapping[str, Any]) -> str:
+def environments_of(host: Mapping[str, Any]) -> str:
+    """Return a host's environments, in one line."""
     parts = []
-    for name, entry in sorted(environments.items()):
+    for name, entry in sorted(host["environments"].items()):
         target = f" ({entry['target']})" if entry.get("target") else ""
         state = f" {entry['state']}" if entry.get("state", "ok") != "ok" else ""
         parts.append(f"{name}{target}{state}")
@@ -157,15 +160,22 @@ def summary(report: Mapping[str, Any]) -> Text:
     return Text(maker.report_summary(report))
 
 
+class _Plain(Table):
+    """A table that shows what its cells say, and does nothing of it."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        super().add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table = _Plain(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == "host")
     return table
 
 
 def word(word: str) -> Text:
-    return Text(word, style=STYLES.get(word, ""))
+    return Text(plain(word), style=STYLES.get(word, ""))
 
 
 def figure(value: Any, form: str) -> str:

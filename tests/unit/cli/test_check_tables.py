@@ -129,3 +129,31 @@ def test_what_moved_and_what_else_changed() -> None:
     assert conclusions(found)[1].endswith("To tell software from hardware, run again with --rerun-previous.")
     assert list(beside(found)) == ["node3: not compared: it is not there in the earlier report."]
     assert sides(found).startswith("2026-01-08T03:00:00Z (level standard) against")
+
+
+def test_hosts_of_a_large_fleet_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = report(**{f"node{number:03d}": sound() for number in range(1, 501)})
+    whole["hosts"]["node017"].update(status="failed", message="node017: no room")
+    whole["hosts"]["node018"].update(status="failed", message="node018: no room")
+    Output().report(whole)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["nodes", "status", "which", "environments", "what", "happened"]
+    assert lines[1].split()[:3] == ["2", "failed", "node[017-018]"]
+    assert lines[1].endswith("NODE: no room")
+    assert lines[2].split()[:3] == ["498", "ok", "node[001-016,019-500]"]
+    assert len(lines) < 40
+
+
+HOSTILE = "all is well\nnode9: PASS\r\x1b[2J\x1b]0;title\x07 \x9b31m \u202e \udcff [bold]x[/nosuch]"
+
+
+def test_what_a_node_says_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = log_unreadable() | {"verdict": "SKIP", "reason": HOSTILE}
+    whole = report(node1=[*sound(), remap_pending() | {"reason": HOSTILE}, left_out])
+    whole["hosts"]["node2"] = {**whole["hosts"]["node1"], "checks": None, "status": "failed", "message": HOSTILE}
+    Output().report(whole)
+    said = capsys.readouterr().out
+    assert not set("\r\x1b\x07\x9b\u202e\udcff") & set(said)
+    assert "[bold]x[/nosuch]" in said  # and is shown as it is
+    # One finding is one line: none of it passes for another node's.
+    assert not [line for line in said.splitlines() if line.startswith("node9: PASS")]
