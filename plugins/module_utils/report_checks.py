@@ -20,6 +20,20 @@ def checks_report(data: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     return {**{key: record.get(key) for key in KEYS}, "counts": findings.summary(record["findings"])}
 
 
+def last_bad_verdict(data: Mapping[str, Any], trainings: Mapping[str, Mapping[str, Any]]) -> Optional[str]:
+    """FAIL or ERROR where that is what the last validation of a node, as it was observed, came to; else None.
+
+    `trainings` is what validation_report makes of the host. Only what the plan wants looked at again counts: nothing
+    where validation is switched off, nor what an environment's former generation came to.
+    """
+    planned = at(data, "plan")
+    found = [at(data, "observed", "checked").get("verdict")] if planned.get("checks") else []
+    for name, wanted in at(planned, "validation").items():
+        told = at(trainings, name, "frameworks")
+        found += [told[one].get("verdict") for one in wanted if one in told]
+    return next((verdict for verdict in findings.BAD if verdict in found), None)
+
+
 def fleet_checks(hosts: Mapping[str, Mapping[str, Any]], figures: list[dict[str, Any]]) -> Optional[dict[str, Any]]:
     """{summary: {VERDICT: hosts}, odd: [sentence], figures} of the hosts' reports; None where none was checked.
 

@@ -36,8 +36,17 @@ class HostResult:
 
     @property
     def state(self) -> str:
-        """How the host stood when it was observed: ok, behind, unfinished, drifted, replaced or broken."""
+        """How it stood against its declaration when it was observed: ok, behind, unfinished, drifted, replaced, broken.
+
+        What its last validation had come to is `bad_verdict`.
+        """
         return str(report_environments.host_state(self.data))
+
+    @property
+    def bad_verdict(self) -> str | None:
+        """FAIL or ERROR, where that is what its last validation had come to when it was observed; else None."""
+        found: str | None = report_checks.last_bad_verdict(self.data, self.validation)
+        return found
 
     @property
     def environments(self) -> dict[str, dict[str, Any]]:

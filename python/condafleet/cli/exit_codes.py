@@ -19,6 +19,7 @@ def exit_code(result: FleetResult, verb: str, *, check: bool = False) -> int:
     """Return the exit status for a run that came to its end.
 
     A failed node says more than one that could not be reached, and both say more than a verdict of the validation.
+    Only `status` counts a verdict of an earlier run, and a node that is not as declared says more there, as ever.
     """
     if any(not _not_valid(result.hosts[name]) for name in result.failed):
         return NODE_FAILED
@@ -30,6 +31,8 @@ def exit_code(result: FleetResult, verb: str, *, check: bool = False) -> int:
         return NOT_VALID
     if verb == "status" and any(host.state != "ok" for host in result.hosts.values()):
         return STALE
+    if verb == "status" and any(host.bad_verdict for host in result.hosts.values()):
+        return NOT_VALID
     if verb == "audit" and result.audit()["fleet"]["not_accepted"]:
         return STALE
     if verb == "lock" and check and (result.changed or _unlocked(result)):

@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ansible_collections.condafleet.core.plugins.module_utils.environment_standing import STATES
-from ansible_collections.condafleet.core.plugins.module_utils.findings import ORDER
+from ansible_collections.condafleet.core.plugins.module_utils.findings import BAD, ORDER
 from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded, without_name
 from condafleet.cli import tables
 from condafleet.results import HostResult
 
+# A node that is as declared stands by its last validation, where that was bad.
 STYLES = {"ok": "green", "behind": "yellow", "unreachable": "bold red", "failed": "bold red"}
-WORST_FIRST = ("failed", "unreachable", *reversed(STATES))
+WORST_FIRST = ("failed", "unreachable", *reversed(STATES[1:]), *BAD, STATES[0])
 
 
 def nodes(hosts: Mapping[str, HostResult]) -> Table:
@@ -57,7 +58,8 @@ def stand(host: HostResult) -> tuple[str, str]:
     if host.status in ("failed", "unreachable"):
         # Of each node it is said with its own name.
         return host.status, without_name(host.name, f"{host.task}: {host.message}", "NODE")
-    return host.state, tables.differences(host, environments=False)
+    state = host.state
+    return (host.bad_verdict or state if state == STATES[0] else state), tables.differences(host, environments=False)
 
 
 def environments(report: Mapping[str, Any]) -> Table:

@@ -29,6 +29,13 @@ def host(status: Status = "ok", verdict: str | None = None, action: str = "none"
     return HostResult("n", status, "because" if bad else None, "Do it" if bad else None, data)
 
 
+def refused(verdict: str, action: str = "none", why: str | None = "the last verdict was bad") -> HostResult:
+    """Return a host as `status` finds it after a validation, and why the plan has it looked at again."""
+    found = host(action=action)
+    observed = {"checked": {"verdict": verdict, "level": "standard", "ended": "2026-01-02T03:00:00Z"}}
+    return HostResult("n", "ok", data={"observed": observed, "plan": {**found.data["plan"], "checks": why}})
+
+
 def stored_failure() -> HostResult:
     """Return a host with a bad verdict from an earlier run, in a run that validated nothing."""
     observed = {
@@ -83,6 +90,14 @@ def test_what_a_task_warned_of_is_shown() -> None:
         ("provision", fleet(stored_failure()), False, 0),
         ("status", fleet(host(action="build")), False, 3),
         ("status", fleet(host()), False, 0),
+        ("status", fleet(host(), refused("FAIL")), False, 5),
+        ("status", fleet(refused("ERROR")), False, 5),
+        ("status", fleet(refused("FAIL"), host(action="build")), False, 3),
+        ("status", fleet(refused("FAIL"), host("unreachable")), False, 4),
+        # Not yet validated as declared now, which is what a run is for; and switched off.
+        ("status", fleet(refused("PASS"), refused("SKIP")), False, 0),
+        ("status", fleet(refused("FAIL", why=None)), False, 0),
+        ("provision", fleet(refused("FAIL")), False, 0),
         ("environments", fleet(host(action="build")), False, 0),
         ("audit", fleet(audited("https://conda.anaconda.org/conda-forge")), False, 0),
         ("audit", fleet(audited("https://repo.anaconda.com/pkgs/main")), False, 3),
@@ -195,6 +210,26 @@ def test_how_a_host_stands() -> None:
     )
     assert status_tables.summary({"a": part}).plain == "1 host: 1 behind"
     assert tables.planned(part) == "bash; e: w"
+
+
+def test_a_node_that_failed_its_last_validation_is_not_ok() -> None:
+    bad = refused("FAIL")
+    assert bad.state == "ok"
+    assert status_tables.stand(bad) == ("FAIL", "check the node: the last verdict was bad")
+    assert status_tables.stand(refused("FAIL", action="build"))[0] == "behind"
+    hosts = {"a": host(), "b": bad, "c": refused("ERROR"), "d": host(action="build")}
+    assert status_tables.summary(hosts).plain == "4 hosts: 1 ok, 1 ERROR, 1 FAIL, 1 behind"
+    column = [str(cell) for cell in status_tables.nodes(hosts).columns[1].cells]
+    assert column == ["behind", "FAIL", "ERROR", "ok"]
+
+
+def test_a_training_that_failed_counts_for_the_generation_that_is_current() -> None:
+    failed = stored_failure()
+    plan = {**failed.data["plan"], "validation": {"e": {"torch": "the last verdict was FAIL"}}}
+    assert HostResult("n", "ok", data={**failed.data, "plan": plan}).bad_verdict == "FAIL"
+    newer = {**failed.data["observed"], "environments": {"e": {"kind": "link", "generation": "h"}}}
+    assert HostResult("n", "ok", data={"observed": newer, "plan": plan}).bad_verdict is None
+    assert failed.bad_verdict is None
 
 
 def test_last_verdicts_of_nodes_the_worst_first() -> None:
