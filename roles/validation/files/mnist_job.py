@@ -150,6 +150,8 @@ def carry_out(job, train):
     data = read_data(job.data)
     job.images_per_epoch = len(data[0])
     trained = train(job, data)
+    if not numpy.isfinite(trained["test_loss"]):
+        raise UnfitError("the test loss is %s" % trained["test_loss"])
     save_weights(job.weights, trained["weights"])
     with numpy.load(job.weights) as stored:
         recomputed = forward_accuracy(stored, data[2], data[3])

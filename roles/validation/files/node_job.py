@@ -12,6 +12,7 @@ Only numpy and the standard library here, Python 3.8 or newer.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import sys
@@ -64,6 +65,16 @@ def write_json(path, value):
     with open(path + ".tmp", "w", encoding="utf-8") as stream:
         json.dump(value, stream)
     os.replace(path + ".tmp", path)
+
+
+def speakable(value):
+    """Return what JSON can say of a value: figures that are no numbers become words, since other readers of JSON know
+    none of Python's NaN and Infinity."""
+    if isinstance(value, dict):
+        return {key: speakable(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [speakable(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Job:
@@ -119,7 +130,7 @@ def run(body, make=Job):
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the verdict
         traceback.print_exc()
         outcome = {"kind": "error", "reason": "%s: %s" % (type(error).__name__, error), "epochs": job.done}
-    write_json(job.outcome, outcome)
+    write_json(job.outcome, speakable(outcome))
     # Frameworks keep threads and device handles that can hang or crash at exit; everything is written by now.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -59,5 +59,6 @@ def run(python: str, program: list[str], folder: Path, **variables: str) -> dict
     environ.update(variables)
     done = subprocess.run([python, *program], env=environ, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    outcome: dict[str, Any] = json.loads((folder / "outcome.json").read_text())
+    # Python alone reads NaN and Infinity, and what is told goes into a report for everybody.
+    outcome: dict[str, Any] = json.loads((folder / "outcome.json").read_text(), parse_constant=pytest.fail)
     return outcome

@@ -29,7 +29,7 @@ def train(job, data):
     weights = {"dense1_kernel": kernel1, "dense1_bias": numpy.zeros(128), "dense2_kernel": kernel2,
                "dense2_bias": numpy.zeros(10)}
     accuracy = mnist_job.forward_accuracy(weights, data[2], data[3])
-    return {"test_loss": 0.1, "test_accuracy": accuracy - LIE, "weights": weights,
+    return {"test_loss": TEST, "test_accuracy": accuracy - LIE, "weights": weights,
             "device": {"kind": "cpu", "name": None}, "versions": {},
             "native_weights": {"path": job.native, "format": "x"}}
 
@@ -37,8 +37,10 @@ mnist_job.run(train)
 """
 
 
-def shared(folder: Path, source: Path, lie: float = 0.0, loss: str = "0.5", **changes: Any) -> dict[str, Any]:
-    code = NUMPY_TRAINING.replace("LIE", str(lie)).replace("LOSS", loss)
+def shared(
+    folder: Path, source: Path, lie: float = 0.0, loss: str = "0.5", test: str = "0.1", **changes: Any
+) -> dict[str, Any]:
+    code = NUMPY_TRAINING.replace("LIE", str(lie)).replace("LOSS", loss).replace("TEST", test)
     return run(need("numpy"), ["-c", code, str(describe(folder, source, **changes))], folder)
 
 
@@ -68,6 +70,14 @@ def test_weights_that_do_not_give_the_accuracy_are_error(tmp_path: Path, data: A
 def test_a_loss_that_is_no_number_is_unfit(tmp_path: Path, data: Any) -> None:
     outcome = shared(tmp_path, tmp_path / "source", loss="float('nan')")
     assert outcome["kind"] == "unfit" and "loss of epoch 1 is nan" in outcome["reason"]
+
+
+@pytest.mark.parametrize("loss", ["nan", "inf"])
+def test_a_test_loss_that_is_no_number_is_unfit(tmp_path: Path, data: Any, loss: str) -> None:
+    """The last step of all can spoil the weights after every loss of the training was told."""
+    outcome = shared(tmp_path, tmp_path / "source", test=f"float('{loss}')")
+    assert outcome["kind"] == "unfit" and f"the test loss is {loss}" in outcome["reason"]
+    assert len(outcome["epochs"]) == 3
 
 
 @pytest.mark.parametrize(
