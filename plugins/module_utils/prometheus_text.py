@@ -80,12 +80,13 @@ def _metric(name: str, text: str, samples: Sequence[Sample]) -> str:
         return ""
     lines = ["# HELP %s %s" % (name, text), "# TYPE %s gauge" % name]
     for labels, value in samples:
-        told = ",".join('%s="%s"' % (label, _escaped(said)) for label, said in labels)
+        told = ",".join('%s="%s"' % (label, escaped(said)) for label, said in labels)
         lines.append("%s%s %s" % (name, "{%s}" % told if told else "", _number(value)))
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """What stands between the quotes of a label."""
     # A carriage return or a surrogate has no escape, and would end the reading of the whole file.
     clean = text.encode("utf-8", "replace").decode("utf-8").replace("\r", " ")
     return clean.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -39,7 +39,18 @@ def test_no_other_line_separator_ends_a_line() -> None:
     assert [one.labels["subject"] for one in samples if one.name == "condafleet_check_verdict"] == ["rack\u20287"]
 
 
-def test_nothing_validated_is_nothing_said() -> None:
+def test_a_host_that_could_not_be_reached_is_told() -> None:
+    """It has no checks, and whoever watches only these would take silence for health."""
+    whole = report(node1=sound(), node2=sound())
+    whole["hosts"]["node2"].update(checks=None, status="unreachable", message="no route to host")
+    families = {one.name: one for one in text_string_to_metric_families(prometheus(whole))}
+    assert [one.labels for one in families["condafleet_host_status"].samples] == [
+        {"host": "node1", "status": "ok"}, {"host": "node2", "status": "unreachable"},
+    ]  # fmt: skip
+
+
+def test_where_nothing_was_validated_no_verdict_is_told() -> None:
     whole = report(node1=sound())
     whole["hosts"]["node1"]["checks"] = None
-    assert prometheus(whole) == ""
+    names = {one.name for one in text_string_to_metric_families(prometheus(whole))}
+    assert names == {"condafleet_host_status"}
