@@ -1,7 +1,7 @@
 """A report as metrics of the whole fleet, for a textfile collector on the controller. Pure: data in, text out.
 
-Each node's own metrics (`validation_textfile_dir`), with the label `host`, and every metric described once. What came of
-each host in the run is said too: one that could not be reached has no other metric to be noticed by.
+Each node's own metrics (`validation_textfile_dir`), with the label `host`, and every metric described once. What came
+of each host in the run is said too: one that could not be reached has no other metric to be noticed by.
 """
 
 from __future__ import annotations
