@@ -67,7 +67,7 @@ GPU_CHECKS: Tuple[Check, ...] = (
     Check("gpu.remaps", 1, STANDARD, GPU, "rows", "Rows (before Ampere: pages) whose remapping is pending or failed?",
           most=0, source=REMAPS),
     Check("gpu.xid", 1, STANDARD, GPU, "", "Xid errors that condemn a GPU, within the time window?", source=XIDS),
-    Check("gpu.nvlink", 1, STANDARD, GPU, "", "Are all NVLinks up, without errors?"),
+    Check("gpu.nvlink", 2, STANDARD, GPU, "", "Are all NVLinks up, without errors?"),
     Check("gpu.pcie", 1, STANDARD, GPU, "", "Has the PCIe link its full width and generation?"),
     Check("gpu.clocks", 1, STANDARD, GPU, "MHz", "How far may the clock of the SMs go?", fleet="same"),
     Check("gpu.throttle", 1, STANDARD, GPU, "", "Is it slowed down for heat, power brake or hardware?"),

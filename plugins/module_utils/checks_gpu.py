@@ -41,9 +41,10 @@ def gpu_findings(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[F
     found = _of_the_node(probe, asked)
     for gpu in probe["gpus"]:
         subject = str(gpu.get("uuid") or "GPU %d" % gpu["index"])
+        whole = {**gpu, "alone": len(probe["gpus"]) == 1}
         for name, judge in JUDGES.items():
             if name in asked:
-                found.append(judge(gpu, asked[name], subject))
+                found.append(judge(whole, asked[name], subject))
     return found
 
 

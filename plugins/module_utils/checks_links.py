@@ -18,6 +18,12 @@ TOO_OLD = "Function Not Found"
 BRIDGED = re.compile(r"PCIe|\bNVL\b|\bA30\b|\bA40\b|RTX|Quadro|TITAN|GeForce", re.IGNORECASE)
 NO_BRIDGE = "none of its NVLinks is up: it has no NVLink bridge, or one that failed as a whole"
 BRIDGE_STEP = "nothing without a bridge; with one, declare it: validation_checks: {gpu.nvlink: {equal: 12 of 12 links}}"
+# One GPU of a board that a virtual machine was given, or a GH200 by itself: there is nobody to link it to.
+ALONE = "none of its NVLinks is up, and it is the only GPU here"
+ALONE_STEP = "nothing, if so meant; else declare them: validation_checks: {gpu.nvlink: {equal: 18 of 18 links}}"
+NVLINK_STEP = "reseat or replace the GPU or its NVLink bridge; on NVSwitch systems look at nv-fabricmanager"
+# What nvidia-smi says of a GPU in place of its links.
+ALL_DOWN = "all links are inactive"
 # Performance states in which the PCIe link runs at its full generation; idle GPUs let it fall to save power.
 AWAKE = (0, 1, 2)
 
@@ -35,10 +41,10 @@ def missing_field(gpu: Mapping[str, Any], field: str, one: Asked, subject: str) 
 
 
 def nvlink(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
-    bridged = BRIDGED.search(str(gpu.get("name"))) and not one.limit
-    # In nvidia-smi's words, where no link of any GPU is up.
-    if bridged and "all links are inactive" in str((gpu.get("errors") or {}).get("nvlinks")).lower():
-        return findings.skipped(one.check, subject, NO_BRIDGE, BRIDGE_STEP)
+    why = str((gpu.get("errors") or {}).get("nvlinks"))
+    if gpu.get("nvlinks") is None and ALL_DOWN in why.lower():
+        step = NVLINK_STEP
+        return _unlinked(gpu, one, subject) or findings.failed(one.check, subject, None, why, step, one.limit)
     missing = missing_field(gpu, "nvlinks", one, subject)
     if missing:
         return missing
@@ -49,22 +55,33 @@ def nvlink(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:
     errors = {link["link"]: {k: v for k, v in link["errors"].items() if v} for link in links}
     errors = {link: counts for link, counts in errors.items() if counts}
     value = "%d of %d links" % (len(links) - len(down), len(links))
-    step = "reseat or replace the GPU or its NVLink bridge; on NVSwitch systems look at nv-fabricmanager"
-    if bridged and len(down) == len(links):
-        return findings.skipped(one.check, subject, NO_BRIDGE, BRIDGE_STEP)
+    unlinked = _unlinked(gpu, one, subject) if len(down) == len(links) else None
+    if unlinked:
+        return unlinked
     said = one.limit.complaint(value, "") if one.limit else None
     if said:
-        return findings.failed(one.check, subject, value, said, step, one.limit)
+        return findings.failed(one.check, subject, value, said, NVLINK_STEP, one.limit)
     if down and not one.limit:
         said = "link %s down" % ", ".join(str(link) for link in down)
-        return findings.failed(one.check, subject, value, said, step)
+        return findings.failed(one.check, subject, value, said, NVLINK_STEP)
     if errors:
         said = "; ".join(
             "link %d: %s" % (link, ", ".join("%s %d" % item for item in sorted(counts.items())))
             for link, counts in sorted(errors.items())
         )
-        return findings.failed(one.check, subject, value, "errors were counted: %s" % said, step)
-    return findings.passed(one.check, subject, value, one.limit)
+        return findings.failed(one.check, subject, value, "errors were counted: %s" % said, NVLINK_STEP)
+    counted = any(link["errors"] for link in links)
+    evidence = [] if counted else ["errors were not judged: this generation of NVLink counts them otherwise"]
+    return findings.passed(one.check, subject, value, one.limit, evidence=evidence)
+
+
+def _unlinked(gpu: Mapping[str, Any], one: Asked, subject: str) -> Optional[Finding]:
+    """SKIP where it may be right that no link is up; None where it is not, or the site has said what it wants."""
+    if one.limit:
+        return None
+    if BRIDGED.search(str(gpu.get("name"))):
+        return findings.skipped(one.check, subject, NO_BRIDGE, BRIDGE_STEP)
+    return findings.skipped(one.check, subject, ALONE, ALONE_STEP) if gpu.get("alone") else None
 
 
 def pcie(gpu: Mapping[str, Any], one: Asked, subject: str) -> Finding:

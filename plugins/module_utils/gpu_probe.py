@@ -130,9 +130,14 @@ def links(nvml: Any, device: Any) -> List[Dict[str, Any]]:
         for name, constant in LINK_ERRORS.items():
             try:
                 counts[name] = nvml.nvmlDeviceGetNvLinkErrorCounter(device, link, getattr(nvml, constant))
-            except nvml.NVMLError_NotSupported:
-                # Newer generations of NVLink count otherwise.
-                continue
+            except nvml.NVMLError as error:
+                # Newer generations of NVLink count otherwise, and say so in several ways.
+                if error.value not in (
+                    nvml.NVML_ERROR_NOT_SUPPORTED,
+                    nvml.NVML_ERROR_INVALID_ARGUMENT,
+                    nvml.NVML_ERROR_DEPRECATED,
+                ):
+                    raise
         found.append({"link": link, "active": active, "errors": counts})
     return found
 

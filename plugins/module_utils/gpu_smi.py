@@ -17,6 +17,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import validation_
 from ansible_collections.condafleet.core.plugins.module_utils.bounded_call import NoAnswerError
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_asked import LIMIT
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import NOT_SUPPORTED
+from ansible_collections.condafleet.core.plugins.module_utils.gpu_smi_links import parse_links
 
 MIB = 1 << 20
 NONE = ("N/A", "[N/A]", "Not Supported", "[Not Supported]", "Requested functionality has been deprecated")
@@ -45,9 +46,6 @@ RECOVERY = {
     "bus reset": 6,
     "system reboot": 7,
 }
-# Parts of `nvidia-smi nvlink -e`, as NVML's counters are called here.
-LINK_ERRORS = {"Replay Errors": "replay", "Recovery Errors": "recovery", "CRC Errors": "crc"}
-
 Ask = Callable[[List[str], float], str]
 Element = ElementTree.Element
 
@@ -69,10 +67,11 @@ def probe_smi(limit: float = LIMIT, ask: Ask = validation_gpu.run_smi) -> Dict[s
     except NoAnswerError as error:
         links = error
     for gpu in told["gpus"]:
-        if isinstance(links, NoAnswerError):
-            gpu["nvlinks"], gpu["errors"]["nvlinks"] = None, str(links)
+        own = links if isinstance(links, NoAnswerError) else links.get(gpu["uuid"], [])
+        if isinstance(own, NoAnswerError):
+            gpu["nvlinks"], gpu["errors"]["nvlinks"] = None, str(own)
         else:
-            gpu["nvlinks"] = links.get(gpu["uuid"], [])
+            gpu["nvlinks"] = own
     return told
 
 
@@ -91,36 +90,6 @@ def parse(text: str) -> Dict[str, Any]:
         "cuda": (log.findtext("cuda_version") or "").strip() or None,
         "gpus": [_gpu(element, index) for index, element in enumerate(log.findall("gpu"))],
     }
-
-
-def parse_links(states: str, errors: str) -> Dict[str, List[Dict[str, Any]]]:
-    """{UUID: links as gpu_probe.links has them} of what `nvidia-smi nvlink -s` and `-e` said; raises NoAnswerError
-    where it says that it could not tell."""
-    if "Unable to retrieve NVLink information" in states:
-        raise NoAnswerError("nvidia-smi nvlink -s: %s" % " ".join(states.split())[-200:])
-    links: Dict[str, List[Dict[str, Any]]] = {}
-    for uuid, number, said in _link_lines(states):
-        links.setdefault(uuid, []).append({"link": number, "active": "inactive" not in said.lower(), "errors": {}})
-    for uuid, number, said in _link_lines(errors):
-        name, _colon, count = said.partition(":")
-        own = [link for link in links.get(uuid, []) if link["link"] == number]
-        if own and name in LINK_ERRORS and count.strip().isdigit():
-            own[0]["errors"][LINK_ERRORS[name]] = int(count)
-    return links
-
-
-def _link_lines(text: str) -> List[Any]:
-    """(UUID, link, what is said of it) of each line `Link N: …` below its `GPU N: NAME (UUID: …)`."""
-    found = []
-    uuid = ""
-    for line in text.splitlines():
-        gpu = re.match(r"GPU \d+: .*\(UUID: ([^)]+)\)", line)
-        link = re.match(r"\s+Link (\d+): (.*)", line)
-        if gpu:
-            uuid = gpu.group(1)
-        elif link and uuid:
-            found.append((uuid, int(link.group(1)), link.group(2).strip()))
-    return found
 
 
 class _NoneError(Exception):

@@ -261,6 +261,9 @@ nvmlReturn_t nvmlDeviceGetNvLinkErrorCounter(nvmlDevice_t one, unsigned int link
     static const char *names[] = {"replay", "recovery", "crc_flit", "crc_data"};
     long long value = 0;
     char field[48];
+    /* `nvlink_counters=CODE` is what newer generations of NVLink answer. */
+    if (number(one->index, "nvlink_counters", &value) && value)
+        return (nvmlReturn_t)value;
     if (counter < 0 || counter > 3)
         return NOT_SUPPORTED;
     snprintf(field, sizeof field, "nvlink%u_%s", link, names[counter]);

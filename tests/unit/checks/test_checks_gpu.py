@@ -164,6 +164,26 @@ def test_cards_without_a_bridge_have_no_fault(look: Look) -> None:
     assert look(*card, *down, declared=declared)["gpu.nvlink", SECOND]["verdict"] == "FAIL"
 
 
+def test_a_gpu_that_is_alone_may_have_nobody_to_link_to(look: Look) -> None:
+    down = [f"nvlink{link}=0" for link in range(18)]
+    alone = look("count=1", *down)["gpu.nvlink", FIRST]
+    assert (alone["verdict"], alone["reason"]) == ("SKIP", "none of its NVLinks is up, and it is the only GPU here")
+    # One that is down beside others that are up has broken.
+    assert look("count=1", "nvlink3=0")["gpu.nvlink", FIRST]["verdict"] == "FAIL"
+    assert (
+        look("count=1", *down, declared={"gpu.nvlink": {"equal": "18 of 18 links"}})["gpu.nvlink", FIRST]["verdict"]
+        == "FAIL"
+    )
+
+
+def test_links_whose_errors_are_counted_otherwise_are_judged_by_their_state(look: Look) -> None:
+    assert look()["gpu.nvlink", SECOND]["evidence"] == []
+    for code in (2, 3, 26):
+        found = look(f"1.nvlink_counters={code}")["gpu.nvlink", SECOND]
+        assert found["verdict"] == "PASS" and "errors were not judged" in found["evidence"][0]
+    assert look("1.nvlink_counters=999")["gpu.nvlink", SECOND]["verdict"] == "ERROR"
+
+
 def test_libraries_that_are_not_the_drivers_are_said(look: Look) -> None:
     with pytest.raises(bounded_call.NoAnswerError, match="LibRmVersionMismatch"):
         look("fail=18")

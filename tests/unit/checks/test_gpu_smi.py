@@ -139,15 +139,37 @@ def test_drivers_that_know_no_recovery_say_whether_a_reset_is_required() -> None
         assert findings(told)["gpu.recovery", "GPU 0"]["verdict"] == verdict
 
 
-INACTIVE = "GPU 0: NAME (UUID: GPU-1)\nNVML: Unable to retrieve NVLink information as all links are inActive\n"
+# As in leptonai/gpud issue 1085 (eight B200, one of them without links; the driver is not named).
+INACTIVE = "\nNVML: Unable to retrieve NVLink information as all links are inActive\n"
 
 
-@pytest.mark.parametrize(("model", "verdict"), [("NVIDIA A100 80GB PCIe", "SKIP"), ("NVIDIA H100 80GB HBM3", "ERROR")])
-def test_links_that_are_all_down_are_no_fault_where_a_bridge_may_be_missing(model: str, verdict: str) -> None:
-    told = gpu_smi.probe_smi(
-        5, lambda arguments, _limit: element("product_name", model) if "-x" in arguments else INACTIVE
-    )
-    assert findings(told)["gpu.nvlink", "GPU 0"]["verdict"] == verdict
+def named(model: str, *uuids: str) -> str:
+    gpus = "".join(f"<gpu><product_name>{model}</product_name><uuid>{uuid}</uuid></gpu>" for uuid in uuids)
+    return f"<nvidia_smi_log><driver_version>1</driver_version>{gpus}</nvidia_smi_log>"
+
+
+# Both spellings were seen, and the words behind the GPU's own, on its line.
+@pytest.mark.parametrize("said", [INACTIVE, INACTIVE.replace("NVLink", "Nvlink"), INACTIVE.strip() + "\n"])
+@pytest.mark.parametrize(
+    ("model", "uuids", "verdict"),
+    [
+        ("NVIDIA A100 80GB PCIe", ("GPU-1", "GPU-2"), "SKIP"),
+        ("NVIDIA B200", ("GPU-1", "GPU-2"), "FAIL"),
+        ("NVIDIA GH200 480GB", ("GPU-1",), "SKIP"),
+    ],
+)
+def test_links_that_are_all_down_are_no_fault_where_there_may_be_none(
+    model: str, uuids: tuple[str, ...], verdict: str, said: str
+) -> None:
+    state = f"GPU 0: {model} (UUID: GPU-1){said}GPU 1: {model} (UUID: GPU-2)\n\t Link 0: 50 GB/s\n"
+    document = named(model, *uuids)
+    told = gpu_smi.probe_smi(5, lambda arguments, _limit: document if "-x" in arguments else state)
+    found = findings(told)
+    assert found["gpu.nvlink", "GPU-1"]["verdict"] == verdict
+    # What is said of one GPU is no word on the others.
+    assert len(uuids) == 1 or found["gpu.nvlink", "GPU-2"]["verdict"] == "PASS"
+    declared = findings(told, **{"gpu.nvlink": {"equal": "18 of 18 links"}})
+    assert declared["gpu.nvlink", "GPU-1"]["verdict"] == "FAIL"
 
 
 def test_a_site_may_declare_its_links_and_its_pcie(node: Path) -> None:
