@@ -16,6 +16,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
     generation_spared,
     generations,
     installations,
+    metrics_file,
 )
 from ansible_collections.condafleet.core.plugins.module_utils.build_environment import remove_tree
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
@@ -35,9 +36,9 @@ LOCK = "lock"
 
 def observe(prefix: str, root: str) -> Dict[str, Any]:
     """{links: [environments of ours], back: {environment: path of what was adopted in its place, and comes back},
-    generations: [names], folders: [of FOLDERS]}; empty where ROOT is not ours."""
+    generations: [names], metrics: [path, outside ROOT], folders: [of FOLDERS]}; empty where ROOT is not ours."""
     if not is_root(root):
-        return {"links": [], "back": {}, "generations": [], "folders": []}
+        return {"links": [], "back": {}, "generations": [], "metrics": [], "folders": []}
     envs = os.path.join(prefix, installations.ENVS)
     try:
         names = sorted(os.listdir(envs))
@@ -53,6 +54,7 @@ def observe(prefix: str, root: str) -> Dict[str, Any]:
             if one["environment"] not in others
         },
         "generations": [name for name in generations.list_names(root) if generations.parse_name(name)],
+        "metrics": [path for path in [metrics_file.left(root)] if path],
         "folders": [name for name in (*FOLDERS, *NOTES, LOCK, MARKER) if os.path.lexists(os.path.join(root, name))],
     }
 
@@ -62,7 +64,7 @@ def plan(found: Dict[str, Any], root: str) -> List[str]:
     lines = ["environment %s" % name for name in found["links"]]
     lines += ["adopted %s, which comes back to its place" % path for path in found["back"].values()]
     lines += ["generation %s" % name for name in found["generations"]]
-    return lines + [os.path.join(root, name) for name in found["folders"]]
+    return lines + found["metrics"] + [os.path.join(root, name) for name in found["folders"]]
 
 
 def refuse_while_used(prefix: str, root: str) -> None:
@@ -80,8 +82,9 @@ def refuse_while_used(prefix: str, root: str) -> None:
 
 def carry_out(prefix: str, root: str, timeout: float) -> List[str]:
     """Remove it; the paths that were left since condafleet did not make them: below ROOT, and what was adopted where
-    somebody has made another one since."""
+    somebody has made another one since; and metrics that could not be removed."""
     refuse_while_used(prefix, root)
+    metrics = metrics_file.left(root)
     if os.path.isdir(root):
         with node_lock(root, "removal of %s" % root, timeout):
             _remove(prefix, root)
@@ -91,6 +94,7 @@ def carry_out(prefix: str, root: str, timeout: float) -> List[str]:
         with contextlib.suppress(OSError):
             os.rmdir(root)
     left = [os.path.join(root, name) for name in sorted(os.listdir(root))] if os.path.isdir(root) else []
+    left += [path for path in [metrics] if path and os.path.exists(path)]
     return left + [one["path"] for one in environment_adopt.adopted(prefix, root)]
 
 
@@ -106,6 +110,8 @@ def _remove(prefix: str, root: str) -> None:
         path = os.path.join(generations.generations_dir(root), name)
         if os.path.isdir(path) and not os.path.islink(path):
             remove_tree(path)
+    for path in found["metrics"]:
+        files.remove_quietly(path)
     for name in FOLDERS:
         path = os.path.join(root, name)
         if os.path.isdir(path) and not os.path.islink(path):

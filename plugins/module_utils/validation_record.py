@@ -7,7 +7,13 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import files, findings, fleet_memory, prometheus_text
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    files,
+    findings,
+    fleet_memory,
+    metrics_file,
+    prometheus_text,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.validation_history import (
     SUFFIX,
@@ -17,16 +23,17 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_history
 from ansible_collections.condafleet.core.plugins.module_utils.validation_place import node_file
 
 SCHEMA_VERSION = 1
-METRICS = "condafleet.prom"
 # The name of a run: when it began, as clock.now() tells it. Nothing else in the folder is ours to remove.
 RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 class Stored(NamedTuple):
-    """What `store` did: whether the node stands otherwise than before, which files there are now, and warnings."""
+    """What `store` did: whether the node stands otherwise than before, which files there are now, metrics that are not
+    wanted where they were any more, and warnings."""
 
     changed: bool
     files: List[str]
+    removed: List[str]
     warnings: List[str]
 
 
@@ -87,7 +94,7 @@ def store(
     learnt: Sequence[Dict[str, Any]] = (),
 ) -> Stored:
     """Keep the record as node.json (unless what stands there says more) and in the history (the newest `keep`), and
-    write the metrics. OSError if it can't.
+    have the metrics where they are wanted, and nowhere else. OSError if it can't.
 
     `learnt` is what the node is to keep of what the fleet has shown (fleet_memory.py).
 
@@ -100,7 +107,6 @@ def store(
     stays = says_more(before, record)
     written = [kept] if stays else [node, kept]
     changed = not stays and stands_otherwise(before, record, rehearsed=not write)
-    warnings: List[str] = []
     if write:
         os.makedirs(history_folder(root), mode=0o755, exist_ok=True)
         files.write_json(kept, record)
@@ -109,21 +115,8 @@ def store(
         if learnt:
             files.write_json(fleet_memory.path_of(root), fleet_memory.as_file(learnt))
         _forget(root, keep)
-    if textfile_dir:
-        path = os.path.join(textfile_dir, METRICS)
-        if os.path.isdir(textfile_dir):
-            written.append(path)
-            changed = changed or not os.path.isfile(path)
-            if write:
-                files.write_atomic(path, prometheus_text.render(before if stays else record))
-        else:
-            # The verdict is told all the same, and monitoring notices by the metrics' age.
-            warnings.append(
-                "validation_textfile_dir: %s is no folder of this node, so no metrics were written. Accepted: the "
-                "folder that node_exporter reads (--collector.textfile.directory). Next: correct it, or make it."
-                % textfile_dir
-            )
-    return Stored(changed, written, warnings)
+    put = metrics_file.put(root, textfile_dir, prometheus_text.render(before if stays else record), write)
+    return Stored(changed or put.changed, written + put.written, put.removed, put.warnings)
 
 
 def _forget(root: str, keep: int) -> None:

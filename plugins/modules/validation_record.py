@@ -15,6 +15,8 @@ description:
     its place, unless it found something bad; it is kept in the history alone.
   - Writes metrics for the textfile collector of node_exporter, where it is told a folder. A folder that is not there is
     a warning, since monitoring notices metrics that grow old.
+  - Removes the metrics from where they were written before, and are not wanted any more, unless somebody has changed
+    them since. Where they can't be removed is a warning.
   - Each file is replaced in one step. One that was damaged is taken for none.
   - The action makes the record of what the role C(validation) registered of the host, and of O(judged).
 author:
@@ -45,7 +47,9 @@ options:
     type: int
     default: 20
   textfile_dir:
-    description: The folder that node_exporter reads metrics from. They are written as C(condafleet.prom).
+    description:
+      - The folder that node_exporter reads metrics from. They are written as C(condafleet.prom). Without it there are
+        to be none.
     type: path
 attributes:
   check_mode:
@@ -84,10 +88,15 @@ files:
   type: list
   elements: str
   returned: success
+removed:
+  description: The metrics that were removed, or would have been in check mode.
+  type: list
+  elements: str
+  returned: success
 changed:
   description:
     - Whether the node stands otherwise than at its last validation (other verdicts, level, limits or parts), or has
-      metrics for the first time. Figures and times differ at each look, and are no change.
+      metrics for the first time, or no more. Figures and times differ at each look, and are no change.
   type: bool
   returned: always
 """
@@ -130,7 +139,7 @@ def main():
         )
     for text in stored.warnings:
         module.warn(text)
-    module.exit_json(changed=stored.changed, files=stored.files)
+    module.exit_json(changed=stored.changed, files=stored.files, removed=stored.removed)
 
 
 if __name__ == "__main__":

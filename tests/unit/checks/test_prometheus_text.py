@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +99,14 @@ def test_promtool_has_nothing_to_complain_of() -> None:
     text = prometheus_text.render(record(SOUND, BAD, UNKNOWN))
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_alerts_in_the_documentation_are_about_metrics_that_are_there() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "validation.md").read_text()
+    alerts = page.partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"condafleet_\w+", alerts))
+    found = read(prometheus_text.render(record(SOUND, BAD)))
+    assert "condafleet_validation_timestamp_seconds" in named <= set(found)
+    # The rule about the age counts from the end of the validation.
+    age = found["condafleet_validation_timestamp_seconds"][()]
+    assert age == datetime.fromisoformat(END).timestamp()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import stat
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import findings, validation_record
+from ansible_collections.condafleet.core.plugins.module_utils import findings, metrics_file, validation_record
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
 from ansible_collections.condafleet.core.plugins.module_utils.run_comparison import compare
 from ansible_collections.condafleet.core.plugins.module_utils.validation_history import read_history
@@ -115,7 +117,7 @@ def test_check_mode_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     for day in (1, 2):
         told = validation_record.store(str(tmp_path), record(day), 20, str(metrics), write=False)
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        assert len(before) == (0 if day == 1 else 3)
+        assert len(before) == (0 if day == 1 else 4)
         assert validation_record.store(str(tmp_path), record(day), 20, str(metrics)) == told
 
 
@@ -160,6 +162,62 @@ def test_metrics_that_were_removed_are_a_change(tmp_path: Path) -> None:
     assert not validation_record.store(str(tmp_path), record(2), 20, str(metrics)).changed
     (metrics / "condafleet.prom").unlink()
     assert validation_record.store(str(tmp_path), record(3), 20, str(metrics)).changed
+
+
+def metrics_folders(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "first", tmp_path / "second"
+
+
+def test_metrics_are_taken_away_from_where_they_are_not_wanted_any_more(tmp_path: Path) -> None:
+    """They would be read for ever, with the verdict of their day."""
+    first, second = metrics_folders(tmp_path)
+    old, new = first / "condafleet.prom", second / "condafleet.prom"
+    (first / "other.prom").write_text("")
+    validation_record.store(str(tmp_path), record(1), 20, str(first))
+    moved = validation_record.store(str(tmp_path), record(2), 20, str(second))
+    assert (moved.removed, moved.changed, old.exists(), new.exists()) == ([str(old)], True, False, True)
+    told = validation_record.store(str(tmp_path), record(3), 20, None, write=False)
+    assert (told.removed, told.changed, new.exists()) == ([str(new)], True, True)
+    assert validation_record.store(str(tmp_path), record(3), 20, None) == told
+    assert not new.exists()
+    again = validation_record.store(str(tmp_path), record(4), 20, None)
+    assert (again.removed, again.changed, again.warnings) == ([], False, [])
+    assert [path.name for path in first.iterdir()] == ["other.prom"]
+
+
+def test_metrics_that_another_has_written_since_are_left(tmp_path: Path) -> None:
+    first, _ = metrics_folders(tmp_path)
+    validation_record.store(str(tmp_path), record(1), 20, str(first))
+    (first / "condafleet.prom").write_text("# of all hosts, by condafleet report\n")
+    stored = validation_record.store(str(tmp_path), record(2), 20, None)
+    assert (stored.removed, stored.changed, len(list(first.iterdir()))) == ([], False, 1)
+
+
+@pytest.mark.parametrize("note", ["[]", "{", '{"path": 3}', '{"path": "/etc/passwd", "sha256": "%s"}'])
+def test_a_note_that_says_nothing_of_metrics_removes_nothing(tmp_path: Path, note: str) -> None:
+    digest = hashlib.sha256(Path("/etc/passwd").read_bytes()).hexdigest()
+    (tmp_path / "validation").mkdir()
+    (tmp_path / "validation" / "metrics.json").write_text(note.replace("%s", digest))
+    assert metrics_file.left(str(tmp_path)) is None
+
+
+def test_metrics_that_cannot_be_removed_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = metrics_folders(tmp_path)
+    validation_record.store(str(tmp_path), record(1), 20, str(first))
+
+    def refused(path: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(metrics_file.os, "unlink", refused)  # whoever runs this as root could remove it
+        stored = validation_record.store(str(tmp_path), record(2), 20, None)
+    assert (stored.changed, stored.removed) == (False, [])
+    assert "condafleet.prom is written no more, and can't be removed (Operation not permitted)" in stored.warnings[0]
+    assert validation_record.store(str(tmp_path), record(3), 20, str(second)).removed == [
+        str(first / "condafleet.prom")
+    ]
 
 
 def test_a_folder_of_metrics_that_is_not_there_is_a_warning(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.condafleet.core.plugins.module_utils import metrics_file
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.observation import observe
 from ansible_collections.condafleet.core.plugins.module_utils.package_cache import ensure_root
@@ -55,6 +56,17 @@ def test_ours_goes_and_users_own_stays(root: Path, capsys: Capture) -> None:
     assert not root.exists()
     assert paths(root.parent) == ["mini", "mini/envs", "mini/envs/elsewhere", "mini/envs/hers", "mini/envs/hers/data"]
     assert run(root, capsys)["changed"] is False
+
+
+def test_metrics_of_validations_go_too(root: Path, capsys: Capture) -> None:
+    """They lie where node_exporter reads, and would be read for ever."""
+    folder = root.parent / "textfile"
+    folder.mkdir()
+    metrics_file.put(str(root), str(folder), "condafleet_check_verdict 1\n")
+    (folder / "other.prom").write_text("")
+    assert str(folder / "condafleet.prom") in run(root, capsys, check=True)["removed"]
+    assert run(root, capsys)["left"] == []
+    assert paths(folder) == ["other.prom"]
 
 
 def test_notes_of_generations_go_with_them(root: Path, capsys: Capture) -> None:
