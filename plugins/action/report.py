@@ -55,8 +55,7 @@ class ActionModule(ActionBase):
         result.update(changed=False, path=path, report=report, summary=report_summary(report))
         if not self._task.check_mode:
             try:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                files.write_atomic(path, json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+                _write(path, json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
             except OSError as error:
                 raise AnsibleActionFail(
                     "path: %s can't be written: %s. Accepted: a file in a folder that you may write to. "
@@ -89,3 +88,13 @@ class ActionModule(ActionBase):
                 hosts[name]["data"].setdefault("checks", record)
         figures = fleet_figures(read)
         return build_report(hosts, args["started"] or ended, ended, collection_version(), gate, figures)
+
+
+def _write(path: str, text: str) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A device or a pipe, such as /dev/null: a file in its place would be in every other program's way.
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    files.write_atomic(path, text)

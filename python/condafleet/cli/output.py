@@ -176,7 +176,14 @@ def prepare_file(option: str, given: str, accepted: str) -> None:
     if path.is_dir():
         raise InputError(f"{option}: {given} is a folder. Accepted: {accepted}. Nothing was changed.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_stream(path):
+            return
+        folder = path.resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        # As it is written in the end: whether that works is asked before anything takes hours.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
+        os.close(handle)
+        Path(name).unlink()
     except OSError as error:
         raise InputError(
             f"{option}: {given} can't be written ({error.strerror}). Accepted: {accepted}. Nothing was changed."
@@ -188,13 +195,23 @@ def _notes(result: FleetResult) -> dict[str, str]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file at once: a reader sees the old one or the new one."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write a file at once: a reader sees the old one or the new one. A link stays one, and so does a device."""
+    if _is_stream(path):
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    place = path.resolve()
+    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
         Path(name).chmod(0o644)
-        Path(name).replace(path)
+        Path(name).replace(place)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a device or a pipe, such as /dev/null or a shell's >(…), which no file may take the place of."""
+    return path.exists() and not path.is_file()

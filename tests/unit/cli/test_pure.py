@@ -362,6 +362,23 @@ def test_a_report_that_can_not_be_written_is_said_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="can't be written"):
         Output(str(tmp_path / "file/report.json")).prepare()
+    # A folder in which nobody may make a file, not even root.
+    with pytest.raises(InputError, match="can't be written"):
+        Output(json_file=None, junit_file="/proc/checks.xml").prepare()
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    """As root a report to /dev/null would leave a file in its place, for every other program of the machine."""
+    nothing, link, report = tmp_path / "nothing", tmp_path / "link", tmp_path / "report.json"
+    nothing.symlink_to("/dev/null")
+    report.write_text("before")
+    link.symlink_to(report)
+    for path in (nothing, link):
+        Output(str(path)).prepare()
+        write_whole(path, "after")
+    assert nothing.is_symlink() and Path("/dev/null").is_char_device()
+    assert link.is_symlink() and report.read_text() == "after"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "nothing", "report.json"]
 
 
 PART = {"status": "ok", "message": None, "installation": {}, "environments": {}, "validation": {}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -67,6 +68,23 @@ def test_a_folder_is_no_report(tmp_path: Path) -> None:
     )
     assert result.failed == ("a",)
     assert "it is a folder. Accepted: a file. Next: set condafleet_report_path" in str(result.hosts["a"].message)
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    """As a device does: as root a file would take the place of /dev/null."""
+    play, pipe = tmp_path / "play.yml", tmp_path / "pipe"
+    play.write_text(PLAY)
+    os.mkfifo(pipe)
+    heard = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "left": PLAN}
+        inventory = {"all": {"hosts": {"a": host}}}
+        result = run_call(build_call(str(play), inventory, {"extra_vars": {"report_path": str(pipe)}}))
+        assert result.failed == ()
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+        assert json.loads(os.read(heard, 65536))["fleet"]["hosts"] == 1
+    finally:
+        os.close(heard)
 
 
 BAD_ALONE = """\
