@@ -12,8 +12,9 @@ from ansible_collections.condafleet.core.plugins.module_utils import findings
 LONGEST = 400
 FIELDS = ("host", "verdict", "reason", "checks")
 _FIELD = re.compile(r"\{(%s)\}" % "|".join(FIELDS))
-# Neither ends a line of a log, nor steers a terminal.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+# Neither ends a line of a log, nor steers a terminal, nor turns what follows around; half a surrogate can be no word of
+# a program at all, so that who says one would be left alone.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 def commands(

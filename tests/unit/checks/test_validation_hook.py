@@ -44,6 +44,14 @@ def test_what_a_node_said_stays_one_word_and_is_no_field() -> None:
     assert words[-1] == "Reason=condafleet: $(touch x); `id` {host} [31mred "
 
 
+def test_nothing_that_a_node_says_keeps_its_command_from_being_run(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    command = [script(tmp_path, f'printf %s "$1" > {told}'), "{reason}"]
+    words = hook_command.filled(command, "n1", {**BAD, "complaints": ["odd \ud800 \x9b2J \u202e words\u2028here"]})
+    assert carry_out(words, 30)["problem"] is None
+    assert told.read_text() == "condafleet: odd    2J   words here"
+
+
 @given(st.text(max_size=2000))
 def test_a_reason_is_one_short_line(text: str) -> None:
     (word,) = hook_command.filled(["{reason}"], "n1", {**BAD, "complaints": [text]})
