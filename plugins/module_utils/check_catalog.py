@@ -58,9 +58,9 @@ HOST_CHECKS: Tuple[Check, ...] = (
 # By NVML, nvidia-smi and the kernel's log.
 GPU_CHECKS: Tuple[Check, ...] = (
     Check("gpu.count", 1, SMOKE, NODE, "GPUs", "How many GPUs does the driver see?", fleet="same"),
-    Check("gpu.model", 1, STANDARD, NODE, "", "Which model are they?", fleet="same"),
-    Check("gpu.driver", 1, STANDARD, NODE, "", "Which driver is loaded?", fleet="same"),
-    Check("gpu.cuda", 1, STANDARD, NODE, "", "Up to which CUDA version does the driver go?", fleet="same"),
+    Check("gpu.model", 2, STANDARD, NODE, "", "Which model are they?", fleet="same"),
+    Check("gpu.driver", 2, STANDARD, NODE, "", "Which driver is loaded?", fleet="same"),
+    Check("gpu.cuda", 2, STANDARD, NODE, "", "Up to which CUDA version does the driver go?", fleet="same"),
     Check("gpu.recovery", 1, SMOKE, GPU, "", "Does the driver ask for a reset, a reboot or a drain?"),
     Check("gpu.ecc", 1, STANDARD, GPU, "errors", "Uncorrected memory errors since the driver was loaded?",
           most=0, source="any uncorrected error has ended a job, or corrupted one"),

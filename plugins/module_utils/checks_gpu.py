@@ -109,23 +109,37 @@ def _xid(subject: str, own: List[Mapping[str, Any]], one: Asked, hours: str, sou
 
 MISSING_STEP = "look for a GPU that fell off the bus (dmesg, lspci), reseat or replace it"
 
+UNTOLD_STEP = "run nvidia-smi -q on the node; in containers look at NVIDIA_DRIVER_CAPABILITIES (compute,utility)"
+
 
 def _of_the_node(probe: Mapping[str, Any], asked: Mapping[str, Asked]) -> List[Finding]:
     gpus = probe["gpus"]
-    models = sorted({str(gpu.get("name")) for gpu in gpus})
+    models = sorted({str(gpu["name"]) for gpu in gpus if gpu.get("name")})
+    nameless = sum(not gpu.get("name") for gpu in gpus)
     values = {
         "gpu.count": (len(gpus), MISSING_STEP),
         "gpu.model": (" and ".join(models) or "none", "put the node into the group of its own kind"),
         "gpu.driver": (probe.get("driver"), "install the driver that the other nodes have"),
         "gpu.cuda": (probe.get("cuda"), "install the driver that the other nodes have"),
     }
+    untold = {name: "the driver did not say" for name, (value, _step) in values.items() if value is None}
+    if "gpu.cuda" in untold:
+        untold["gpu.cuda"] = "the driver did not say, as where there is no libcuda.so.1 (%s)" % (
+            (probe.get("errors") or {}).get("cuda") or "no more is known"
+        )
+    if nameless:
+        untold["gpu.model"] = "%d of %d GPUs did not say" % (nameless, len(gpus))
     found = []
     for name, (value, step) in values.items():
         if name not in asked:
             continue
         one = asked[name]
         evidence = ["%s %s" % (gpu.get("bus_id"), gpu.get("uuid")) for gpu in gpus] if name == "gpu.count" else []
-        found.append(findings.judged(one.check, "node", value, one.limit, step, evidence=evidence))
+        if name in untold:
+            evidence = ["others: %s" % value] if nameless and models and name == "gpu.model" else []
+            found.append(findings.unknown(one.check, "node", untold[name], UNTOLD_STEP, evidence=evidence))
+        else:
+            found.append(findings.judged(one.check, "node", value, one.limit, step, evidence=evidence))
     return found
 
 

@@ -6,7 +6,7 @@ Every field is asked for by itself: what a GPU or a driver does not support is n
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 NOT_SUPPORTED = "Not Supported"
 # Of a link, those counters that stay at 0 on a sound one.
@@ -19,7 +19,8 @@ LINK_ERRORS = {
 
 
 def probe(nvml: Any) -> Dict[str, Any]:
-    """{driver, cuda, gpus: [as below]} by `nvml`, the module pynvml. Raises nvml.NVMLError where NVML can't be used.
+    """{driver, cuda, gpus: [as below], errors: {cuda: why it is null}} by `nvml`, the module pynvml. Raises
+    nvml.NVMLError where NVML can't be used.
 
     A GPU: {index, uuid, name, serial, bus_id, vbios, ecc, ecc_default, ecc_uncorrected, remaps: {correctable,
     uncorrectable, pending, failure}, retired_pending, pcie: {generation, generation_most, width, width_most}, replays,
@@ -30,12 +31,16 @@ def probe(nvml: Any) -> Dict[str, Any]:
     """
     nvml.nvmlInit()
     try:
-        cuda = nvml.nvmlSystemGetCudaDriverVersion_v2()
-        return {
-            "driver": _text(nvml.nvmlSystemGetDriverVersion()),
-            "cuda": "%d.%d" % (cuda // 1000, cuda % 1000 // 10),
-            "gpus": [gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())],
-        }
+        driver = _text(nvml.nvmlSystemGetDriverVersion())
+        gpus = [gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        errors: Dict[str, str] = {}
+        try:
+            # It is libcuda that tells, which a container may lack while NVML has all else to say.
+            number = nvml.nvmlSystemGetCudaDriverVersion_v2()
+            cuda: Optional[str] = "%d.%d" % (number // 1000, number % 1000 // 10)
+        except nvml.NVMLError as error:
+            cuda, errors["cuda"] = None, str(error)
+        return {"driver": driver, "cuda": cuda, "gpus": gpus, "errors": errors}
     finally:
         nvml.nvmlShutdown()
 

@@ -58,8 +58,8 @@ class Sight(NamedTuple):
 
     @property
     def model(self) -> Optional[str]:
-        """The one model that all GPUs are of."""
-        names = {str(gpu.get("name")) for gpu in self.gpus}
+        """The one model that all GPUs are of, as far as they say: one that is lost takes no limit from the others."""
+        names = {str(gpu["name"]) for gpu in self.gpus if gpu.get("name")}
         return names.pop() if len(names) == 1 else None
 
     @property

@@ -76,7 +76,7 @@ def probe_smi(limit: float = LIMIT, ask: Ask = validation_gpu.run_smi) -> Dict[s
 
 
 def parse(text: str) -> Dict[str, Any]:
-    """{driver, cuda, gpus} of what `nvidia-smi -q -x` said; warnings may stand around it."""
+    """{driver, cuda, gpus, errors} of what `nvidia-smi -q -x` said; warnings may stand around it."""
     found = re.search(r"<nvidia_smi_log>.*</nvidia_smi_log>", text, re.DOTALL)
     if not found:
         raise NoAnswerError("nvidia-smi -q -x gave no whole document: %s" % " ".join(text.split())[-200:])
@@ -85,10 +85,13 @@ def parse(text: str) -> Dict[str, Any]:
         log = ElementTree.fromstring(found.group())  # noqa: S314
     except ElementTree.ParseError as error:
         raise NoAnswerError("nvidia-smi -q -x gave no XML: %s" % error) from None
+    # "Not Found" where there is no libcuda.
+    cuda = (log.findtext("cuda_version") or "").strip()
     return {
         "driver": (log.findtext("driver_version") or "").strip() or None,
-        "cuda": (log.findtext("cuda_version") or "").strip() or None,
+        "cuda": cuda if re.match(r"\d", cuda) else None,
         "gpus": [_gpu(element, index) for index, element in enumerate(log.findall("gpu"))],
+        "errors": {"cuda": "nvidia-smi says %s" % (cuda or "nothing")},
     }
 
 

@@ -97,6 +97,7 @@ const char *nvmlErrorString(nvmlReturn_t code) {
     case NOT_SUPPORTED: return "Not Supported";
     case INVALID_ARGUMENT: return "Invalid Argument";
     case INSUFFICIENT_SIZE: return "Insufficient Size";
+    case 12: return "NVML Shared Library Not Found";
     case GPU_IS_LOST: return "GPU is lost";
     case 9: return "Driver Not Loaded";
     case 18: return "Driver/library version mismatch";
@@ -109,6 +110,9 @@ nvmlReturn_t nvmlSystemGetDriverVersion(char *out, unsigned int size) {
 }
 nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *out) {
     long long value;
+    /* `libcuda=0` is a container that has NVML alone. */
+    if (number(-1, "libcuda", &value) && !value)
+        return 12 /* NVML_ERROR_LIBRARY_NOT_FOUND */;
     if (!number(-1, "cuda", &value))
         return NOT_SUPPORTED;
     *out = (int)value;

@@ -12,7 +12,13 @@ from typing import Any
 import pynvml
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import bounded_call, check_limits, checks_gpu, findings
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    bounded_call,
+    check_limits,
+    checks_gpu,
+    findings,
+    gpu_sight,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.gpu_probe import probe
 
 ROOT = Path(__file__).parents[3]
@@ -139,6 +145,25 @@ def test_a_gpu_that_is_lost_passes_nothing(look: Look) -> None:
     assert verdicts <= {"ERROR", "SKIP"}
     assert found["gpu.ecc", "GPU 1"]["verdict"] == "ERROR"
     assert "GPU is lost" in found["gpu.ecc", "GPU 1"]["reason"]
+
+
+def test_a_container_without_libcuda_hears_all_else(look: Look) -> None:
+    found = look("libcuda=0")
+    assert bad(found) == {("gpu.cuda", "node"): "ERROR"}
+    assert "no libcuda.so.1 (" in found["gpu.cuda", "node"]["reason"]
+
+
+def test_a_model_that_a_gpu_does_not_say_is_no_pass(look: Look) -> None:
+    one = look("1.lost=1")["gpu.model", "node"]
+    assert (one["verdict"], one["reason"]) == ("ERROR", "1 of 2 GPUs did not say")
+    assert one["evidence"] == ["others: NVIDIA H100 80GB HBM3"]
+    assert look("lost=1")["gpu.model", "node"]["verdict"] == "ERROR"
+
+
+def test_a_lost_gpu_takes_no_limit_from_the_others() -> None:
+    gpus = [{"index": 0, "name": None}, {"index": 1, "name": "NVIDIA H100 80GB HBM3"}]
+    assert gpu_sight.Sight({"gpus": gpus}).model == "NVIDIA H100 80GB HBM3"
+    assert gpu_sight.Sight({"gpus": [*gpus, {"index": 2, "name": "NVIDIA L4"}]}).model is None
 
 
 def test_a_driver_that_hangs_is_left_behind_and_said(look: Look) -> None:

@@ -181,6 +181,16 @@ def test_a_site_may_declare_its_links_and_its_pcie(node: Path) -> None:
     assert {other[check, SECOND]["verdict"] for check in ("gpu.pcie", "gpu.nvlink")} == {"FAIL"}
 
 
+def test_what_the_driver_does_not_say_of_itself_is_an_error(node: Path) -> None:
+    # "Not Found" is what driver 530.30.02 says of CUDA where it has no libcuda.
+    node.write_text(f"{HEALTHY}libcuda=0\n")
+    found = findings(gpu_smi.probe_smi())
+    assert found["gpu.cuda", "node"]["verdict"] == "ERROR"
+    assert "nvidia-smi says Not Found" in found["gpu.cuda", "node"]["reason"]
+    told = gpu_smi.parse("<nvidia_smi_log></nvidia_smi_log>")
+    assert findings(told)["gpu.driver", "node"]["verdict"] == "ERROR"
+
+
 def test_warnings_around_the_document_are_left_out(node: Path) -> None:
     text = validation_gpu.run_smi(["-q", "-x"])
     told = gpu_smi.parse(f"WARNING: infoROM is corrupted\n{text}\nWARNING: infoROM is corrupted\n")
