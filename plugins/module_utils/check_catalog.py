@@ -66,7 +66,7 @@ GPU_CHECKS: Tuple[Check, ...] = (
           most=0, source="any uncorrected error has ended a job, or corrupted one"),
     Check("gpu.remaps", 1, STANDARD, GPU, "rows", "Rows (before Ampere: pages) whose remapping is pending or failed?",
           most=0, source=REMAPS),
-    Check("gpu.xid", 1, STANDARD, GPU, "", "Xid errors that condemn a GPU, within the time window?", source=XIDS),
+    Check("gpu.xid", 2, STANDARD, GPU, "", "Xid errors that condemn a GPU, within the time window?", source=XIDS),
     Check("gpu.nvlink", 2, STANDARD, GPU, "", "Are all NVLinks up, without errors?"),
     Check("gpu.pcie", 1, STANDARD, GPU, "", "Has the PCIe link its full width and generation?"),
     Check("gpu.clocks", 1, STANDARD, GPU, "MHz", "How far may the clock of the SMs go?", fleet="same"),

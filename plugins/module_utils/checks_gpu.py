@@ -94,8 +94,9 @@ def _xid(subject: str, own: List[Mapping[str, Any]], one: Asked, hours: str, sou
     if not bad:
         said = lines or ["no Xid within %s (%s)" % (hours, source)]
         return findings.passed(one.check, subject, sorted({entry["xid"] for entry in own}), one.limit, evidence=said)
-    numbers = sorted({entry["xid"] for entry in bad})
-    words = ", ".join("%d (%s)" % (number, kernel_log.CONDEMNING[number]) for number in numbers)
+    meanings = {int(entry["xid"]): str(entry["meaning"]) for entry in bad}
+    numbers = sorted(meanings)
+    words = ", ".join("%d (%s)" % (number, meanings[number]) for number in numbers)
     return findings.failed(
         one.check,
         subject,

@@ -57,6 +57,12 @@ CONDEMNING = {
     143: "GPU initialisation failed",
 }
 
+# NVLink of the fifth generation (Blackwell): the message says how bad it is, as in leptonai/gpud's Xid catalog and
+# NVIDIA/NVSentinel: `149, NETIR_LINK_EVT  Fatal   XC0 i0 Link 01 (…)`. What is Nonfatal is common on sound GPUs.
+NVLINK5 = range(144, 151)
+FATAL = re.compile(r"\bfatal\b", re.IGNORECASE)
+NVLINK5_FATAL = "NVLink error, fatal"
+
 
 class Messages(NamedTuple):
     """`lines` are (seconds since the epoch, text), at least those that tell of an Xid; `since` is how far back the log
@@ -185,12 +191,13 @@ def _heard(stream: Iterable[str], said: Deque[str]) -> Iterable[str]:
 
 def _last_ones(lines: Iterable[Tuple[float, str]]) -> List[Tuple[float, str]]:
     """Those that tell of an Xid, and of many alike the newest."""
-    kept: Dict[Tuple[str, str], Deque[Tuple[float, str]]] = {}
+    kept: Dict[Tuple[str, int, Optional[str]], Deque[Tuple[float, str]]] = {}
     for when, text in lines:
         match = XID.search(text)
         if match:
-            alike = kept.setdefault((match.group(1), match.group(2)), collections.deque(maxlen=MOST_ALIKE))
-            alike.append((when, text))
+            number = int(match.group(2))
+            key = (match.group(1), number, meaning_of(number, match.group(3)))
+            kept.setdefault(key, collections.deque(maxlen=MOST_ALIKE)).append((when, text))
     return sorted(itertools.chain.from_iterable(kept.values()))
 
 
@@ -215,11 +222,18 @@ def xids(messages: Messages, window: float, now: float) -> List[Dict[str, Any]]:
                     "age": now - when,
                     "bus_id": match.group(1),
                     "xid": number,
-                    "meaning": CONDEMNING.get(number),
+                    "meaning": meaning_of(number, match.group(3)),
                     "text": text[:200],
                 }
             )
     return found
+
+
+def meaning_of(number: int, rest: str) -> Optional[str]:
+    """What an Xid that condemns a GPU says, None for all others. `rest` is what the message has behind the number."""
+    if number in NVLINK5 and FATAL.search(rest):
+        return NVLINK5_FATAL
+    return CONDEMNING.get(number)
 
 
 def bus_of(text: str) -> Tuple[str, ...]:

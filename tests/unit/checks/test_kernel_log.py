@@ -65,6 +65,26 @@ def test_what_an_application_does_condemns_nobody(number: int) -> None:
     assert one["verdict"] == "PASS" and str(number) in one["evidence"][0]
 
 
+# Messages as leptonai/gpud and NVIDIA/NVSentinel have them in their tests (GB200, B200; the driver is not named).
+NVLINK5 = "NVRM: Xid (PCI:0009:01:00): 149, NETIR_LINK_EVT  Fatal   XC0 i0 Link 01 (0x021425c6 0x00000000 0x00000000)"
+NONFATAL = "NVRM: Xid (PCI:0009:01:00): 149, NETIR_BER_EVENT Nonfatal XC0 i0 Link 03 (0x00086226 0x00000001)"
+
+
+@pytest.mark.parametrize("number", range(144, 151))
+def test_an_nvlink_error_of_blackwell_condemns_where_it_is_fatal(number: int) -> None:
+    # However many others come after it.
+    lines = [(1.0, NVLINK5), *((2.0 + 0.01 * more, NONFATAL) for more in range(200))]
+    found = kernel_log.xids(
+        Messages([(when, text.replace("149", str(number))) for when, text in lines], 0.0, "a log"), 100, 10.0
+    )
+    (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
+    assert one["verdict"] == "FAIL" and f"Xid {number} (NVLink error, fatal)" in one["reason"]
+    assert "Fatal" in one["evidence"][0]
+    found = kernel_log.xids(Messages([(5.0, NONFATAL.replace("149", str(number)))], 0.0, "a log"), 100, 10.0)
+    (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
+    assert one["verdict"] == "PASS"
+
+
 def test_a_flood_of_xids_is_told_apart_at_once_and_what_condemns_stands_first() -> None:
     one = asked("standard", {})["gpu.xid"]
     text = "NVRM: Xid (PCI:0000:%02x:00): %d, pid=7"
