@@ -12,17 +12,41 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import mappings
-from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import Check
+from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME, Check
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Limit
+from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure
 
 PASS, FAIL, ERROR, SKIP = "PASS", "FAIL", "ERROR", "SKIP"
 # From good to bad: what could not be told is no PASS, and a fault that was seen is worse.
 ORDER = (PASS, SKIP, ERROR, FAIL)
 # Those of a node that did not prove itself.
 BAD = (FAIL, ERROR)
+KEYS = frozenset(
+    ["check", "version", "level", "scope", "subject", "verdict", "value", "unit", "limit", "evidence", "reason"]
+    + ["next_step", "seconds"]
+)
 EVIDENCE_LINES, EVIDENCE_WIDTH = 12, 300
 # A tool's own words can go on for pages.
 REASON_WIDTH = 1000
+
+
+def is_finding(value: Any) -> bool:
+    """Whether a node's word has the form of a finding, as far as others are judged beside it and programs read it."""
+    if not isinstance(value, Mapping) or set(value) != KEYS or BY_NAME.get(str(value["check"])) is None:
+        return False
+    texts = [value[key] for key in ("check", "subject", "unit", "level", "scope")]
+    said = [value[key] for key in ("reason", "next_step")]
+    limit, lines, seconds = value["limit"], value["evidence"], value["seconds"]
+    return (
+        all(isinstance(one, str) for one in texts)
+        and value["verdict"] in ORDER
+        and isinstance(value["version"], int)
+        and all(one is None if value["verdict"] == PASS else isinstance(one, str) and one for one in said)
+        and (limit is None or (isinstance(limit, Mapping) and "source" in limit))
+        and isinstance(lines, list)
+        and all(isinstance(line, str) for line in lines)
+        and (seconds is None or is_figure(seconds))
+    )
 
 
 def passed(check: Check, subject: str, value: Any, limit: Optional[Limit] = None, **more: Any) -> Dict[str, Any]:

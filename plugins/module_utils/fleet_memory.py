@@ -33,7 +33,11 @@ def path_of(root: str) -> str:
 def read(root: str) -> List[Row]:
     """The rows that a node keeps; none where the file is missing or damaged, which the next run over a fleet mends."""
     stored = read_json(path_of(root))
-    rows = stored.get("learnt") if isinstance(stored, Mapping) else None
+    return rows_of(stored.get("learnt") if isinstance(stored, Mapping) else None)
+
+
+def rows_of(rows: Any) -> List[Row]:
+    """Those that are rows indeed, of what a node has told."""
     known = [dict(row) for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
     return [row for row in known if all(key in row for key in (*KEPT, "run")) and isinstance(row["count"], int)]
 

@@ -7,7 +7,12 @@ import functools
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import findings, former_generation, training_findings
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    findings,
+    fleet_memory,
+    former_generation,
+    training_findings,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, asked
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_curves import CURVE
@@ -38,21 +43,35 @@ class Known(NamedTuple):
 
 
 def known_of(variables: Mapping[str, Any], alive: bool = True) -> Known:
-    """All that the tasks before the verdicts registered of a host. `alive` says whether it still takes part."""
+    """All that the tasks before the verdicts registered of a host. `alive` says whether it still takes part.
+
+    A node's answer is its own word: one that can't be read is that node's ERROR, and takes no verdict from the others.
+    """
+    try:
+        return _known_of(variables, alive)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        known = _known_of({key: value for key, value in variables.items() if key == CHECKED}, alive)
+        return known._replace(lost="what it answered can't be read (%s: %s)" % (type(error).__name__, error))
+
+
+def _known_of(variables: Mapping[str, Any], alive: bool) -> Known:
     declared = at(variables, CHECKED, "declared")
     looked = at(variables, LOOKED)
     identity = at(looked, "identity")
     wanted = _asked(declared, identity)
     results = _results(variables, TRAINED)
-    found = [dict(one) for one in looked.get("findings") or []]
+    told = looked.get("findings") or []
+    found = [dict(one) for one in told if findings.is_finding(one)]
+    odd = "%d of its findings have not the form of one" % (len(told) - len(found)) if len(found) < len(told) else None
     for result in results:
         found.extend(training_findings.findings_of(result, wanted))
     grouped = variables.get(GROUPED)
     found.extend(dict(one) for one in (grouped if isinstance(grouped, (list, tuple)) else ()))
+    learnt = fleet_memory.rows_of(looked.get("learnt"))
     trained = {one.subject: one for one in map(_training, results) if one}
     group = str(declared.get("group") or "fleet")
-    node = Node(found, identity, trained, group, CURVE in wanted, looked.get("learnt") or [])
-    return Known(node, identity, declared, looked.get("began"), _lost(variables, alive))
+    node = Node(found, identity, trained, group, CURVE in wanted, learnt)
+    return Known(node, identity, declared, looked.get("began"), _lost(variables, alive) or odd)
 
 
 def record(known: Known, judged: Mapping[str, Any], run: str, ended: str) -> Dict[str, Any]:

@@ -138,3 +138,44 @@ def test_five_hundred_nodes_of_sixty_findings_are_judged_in_seconds() -> None:
     took = time.perf_counter() - began
     assert [name for name, one in verdicts.items() if one["verdict"] == "FAIL"] == ["n7"]
     assert took < 3, took
+
+
+DISK = findings.passed(BY_NAME["speed.disk"], "node", 1000.0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"findings": [{"check": "speed.disk"}]},
+        {"findings": ["PASS"]},
+        {"findings": "PASS"},
+        {"findings": [{**DISK, "verdict": "GREAT"}]},
+        {"findings": [{**DISK, "check": "--option=/of/a/hook", "verdict": "FAIL", "reason": "r", "next_step": "n"}]},
+        {"findings": [{**DISK, "verdict": "FAIL"}]},
+        {"findings": [{**DISK, "subject": 5}]},
+        {"findings": [{**DISK, "limit": "none"}]},
+        {"findings": [{**DISK, "evidence": None}]},
+        {"findings": [{**DISK, "seconds": float("nan")}]},
+        {"findings": [DISK], "identity": {"gpus": ["GPU-1"]}},
+    ],
+)
+def test_a_node_that_answers_nonsense_is_an_error_of_its_own(told: dict[str, Any]) -> None:
+    """It takes no verdict from the others, and no word of its into a command."""
+    nodes = {name: variables({**DISK}) for name in ("n1", "n2", "n3", "odd")}
+    nodes["odd"]["__validation_node"].update(told)
+    known = {name: node_findings.known_of(one) for name, one in nodes.items()}
+    fleet = compare({name: one.node for name, one in known.items()}, 4.0, 10.0)
+    verdicts = {name: judged(one, fleet.changed[name], nodes[name]) for name, one in known.items()}
+    assert {name: one["verdict"] for name, one in verdicts.items()} == {
+        "n1": "PASS", "n2": "PASS", "n3": "PASS", "odd": "ERROR",
+    }  # fmt: skip
+    assert verdicts["odd"]["bad"] == []
+    assert node_findings.record(known["odd"], verdicts["odd"], "run", "end")["verdict"] == "ERROR"
+
+
+@pytest.mark.parametrize("learnt", ["text", ["text"], [{"check": "speed.disk"}]])
+def test_what_a_node_remembers_counts_as_far_as_it_can_be_read(learnt: Any) -> None:
+    odd = variables(DISK)
+    odd["__validation_node"]["learnt"] = learnt
+    known = node_findings.known_of(odd)
+    assert (known.node.learnt, known.lost) == ([], None)
