@@ -21,10 +21,8 @@ PASS, FAIL, ERROR, SKIP = "PASS", "FAIL", "ERROR", "SKIP"
 ORDER = (PASS, SKIP, ERROR, FAIL)
 # Those of a node that did not prove itself.
 BAD = (FAIL, ERROR)
-KEYS = frozenset(
-    ["check", "version", "level", "scope", "subject", "verdict", "value", "unit", "limit", "evidence", "reason"]
-    + ["next_step", "seconds"]
-)
+LISTED = "check version level scope subject verdict value unit limit evidence reason next_step seconds"
+KEYS = frozenset(LISTED.split())
 EVIDENCE_LINES, EVIDENCE_WIDTH = 12, 300
 # A tool's own words can go on for pages.
 REASON_WIDTH = 1000
