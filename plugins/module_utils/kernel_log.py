@@ -28,17 +28,19 @@ FIRST_WORDS, FIRST_LINES = "Linux version ", 20
 MOST_ALIKE = 50
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]*\): (\d+)(.*)")
 
-# Which Xids condemn a GPU, and what they say. After NVIDIA's Xid catalog (https://docs.nvidia.com/deploy/xid-errors/);
-# 46 after NVIDIA's Health Validation (xid checks), 136, 140 and 143 also after what a public cloud drains for
-# (modal.com, GPU health). A GPU that asks for a recovery by 154 is found by gpu.recovery.
+# Which Xids condemn a GPU, and what they say. After NVIDIA's Xid catalog (docs.nvidia.com/deploy/xid-errors, "Analyzing
+# Xid Errors with the Xid Catalog") those whose immediate action is a reset of the GPU or the node; also what
+# Azure/azurehpc-health-checks (azure_gpu_xid.nhc) condemns nodes for, and a public cloud (modal.com, GPU health).
+# Not 63 and 156, which record that memory was repaired, and are to be ignored once the GPU was reset: until then
+# gpu.remaps and gpu.recovery show it. A GPU that asks for a recovery by 154 is found by gpu.recovery.
 CONDEMNING = {
     46: "GPU stopped processing",
     48: "double bit ECC error",
+    54: "auxiliary power is not connected",
     56: "display engine error",
     57: "error programming the video memory interface",
     58: "unstable video memory interface",
     62: "internal micro-controller halt",
-    63: "row remapping or page retirement recorded",
     64: "row remapping or page retirement failed",
     65: "video processor exception",
     68: "video decoder exception",
@@ -50,17 +52,20 @@ CONDEMNING = {
     81: "VGA subsystem error",
     92: "high rate of single bit ECC errors",
     95: "uncontained ECC error",
+    109: "context switch timeout",
+    110: "security fault",
     119: "GSP did not answer in time",
     120: "GSP error",
     136: "link training failed",
     140: "unrecovered ECC error",
     143: "GPU initialisation failed",
+    158: "GPU fatal timeout",
 }
 
 # NVLink of the fifth generation (Blackwell): the message says how bad it is, as in leptonai/gpud's Xid catalog and
 # NVIDIA/NVSentinel: `149, NETIR_LINK_EVT  Fatal   XC0 i0 Link 01 (…)`. What is Nonfatal is common on sound GPUs.
 NVLINK5 = range(144, 151)
-FATAL = re.compile(r"\bfatal\b", re.IGNORECASE)
+FATAL = re.compile(r"(?<![-\w])fatal\b", re.IGNORECASE)
 NVLINK5_FATAL = "NVLink error, fatal"
 
 

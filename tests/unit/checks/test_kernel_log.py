@@ -51,15 +51,16 @@ def test_a_gpu_is_known_by_its_bus_however_it_is_written(first: str, second: str
     assert (kernel_log.bus_of(first) == kernel_log.bus_of(second)) is same
 
 
-@pytest.mark.parametrize("number", [46, 48, 62, 64, 74, 79, 92, 95, 119, 120, 136, 140, 143])
+@pytest.mark.parametrize("number", [46, 48, 54, 62, 64, 74, 79, 92, 95, 109, 110, 119, 120, 136, 140, 143, 158])
 def test_what_others_drain_nodes_for_condemns(number: int) -> None:
     found = kernel_log.xids(Messages([(5.0, LOST.replace("79", str(number)))], 0.0, "a log"), 100, 10.0)
     (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
     assert one["verdict"] == "FAIL" and f"Xid {number} (" in one["reason"]
 
 
-@pytest.mark.parametrize("number", [13, 31, 43, 45, 94])
-def test_what_an_application_does_condemns_nobody(number: int) -> None:
+# 63 and 156 tell of memory that was repaired: NVIDIA's catalog has "IGNORE" for what is to be looked into.
+@pytest.mark.parametrize("number", [13, 31, 43, 45, 63, 94, 121, 137, 154, 156])
+def test_what_an_application_does_or_the_gpu_has_repaired_condemns_nobody(number: int) -> None:
     found = kernel_log.xids(Messages([(5.0, LOST.replace("79", str(number)))], 0.0, "a log"), 100, 10.0)
     (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
     assert one["verdict"] == "PASS" and str(number) in one["evidence"][0]
@@ -80,7 +81,10 @@ def test_an_nvlink_error_of_blackwell_condemns_where_it_is_fatal(number: int) ->
     (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
     assert one["verdict"] == "FAIL" and f"Xid {number} (NVLink error, fatal)" in one["reason"]
     assert "Fatal" in one["evidence"][0]
-    found = kernel_log.xids(Messages([(5.0, NONFATAL.replace("149", str(number)))], 0.0, "a log"), 100, 10.0)
+    harmless = [
+        (5.0, NONFATAL.replace("149", str(number)).replace("Nonfatal", word)) for word in ("Nonfatal", "Non-fatal")
+    ]
+    found = kernel_log.xids(Messages(harmless, 0.0, "a log"), 100, 10.0)
     (one,) = checks_gpu.xid_findings([], found, 100, asked("standard", {})["gpu.xid"], "a log")
     assert one["verdict"] == "PASS"
 
