@@ -40,6 +40,7 @@ def allreduce(runner: Any, count: int, backend: str, timeout: float, memory: Opt
         "progress": runner.path("progress.json"),
     }
     files.write_json(runner.job, job)
+    files.remove_quietly(outcome_file)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     status = runner.run([*torchrun, runner.path(SCRIPT), runner.job], timeout)
     evidence = runner.said()

@@ -5,8 +5,9 @@
 {backend: nccl|gloo, sizes: [bytes], rounds, pause (seconds between two of them), budget (seconds for a sweep), pairs:
 [[[node rank, node rank]]] (rounds of disjoint pairs), timeout (seconds for each operation), seconds (until it ends
 itself), outcome: path, progress: path}.
-A node's first process writes to `outcome` {world, nodes, backend, together: sweep|null, pairs: [{with: node rank,
-…sweep}], step, error: text|null}; a sweep is {sizes: [{bytes, seconds, bus_gbps}], bus_gbps: the best}.
+A node's first process, or the first one that fails, writes to `outcome` {world, nodes, backend, together: sweep|null,
+pairs: [{with: node rank, …sweep}], step, error: text|null}; a sweep is {sizes: [{bytes, seconds, bus_gbps}], bus_gbps:
+the best}.
 Bus bandwidth is 2 (n - 1) / n x bytes / seconds, in GB/s (10^9), as nccl-tests reckon it: it does not depend on n.
 The result is checked: each rank sends its number in the group + 1, so every element has to be n (n + 1) / 2.
 """
@@ -141,9 +142,11 @@ class Step:
 
 
 def write(path, value):
-    with open(path + ".tmp", "w", encoding="utf-8") as stream:
+    # Two processes of a node may write at once.
+    part = "%s.%d" % (path, os.getpid())
+    with open(part, "w", encoding="utf-8") as stream:
         json.dump(value, stream)
-    os.replace(path + ".tmp", path)
+    os.replace(part, path)
 
 
 def end_with_parent(seconds):
@@ -169,8 +172,9 @@ def main(path):
     except Exception as error:  # noqa: BLE001 - whatever it is, the node says so
         outcome["error"] = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:600])
         status = 1
-    # Of several processes of a node the first one speaks, unless only another one saw what went wrong.
-    if speaks or (status and not os.path.exists(job["outcome"])):
+    # Of several processes of a node the first one speaks. Where one has failed its word stands: the others only see that
+    # it is gone.
+    if (speaks or status) and not os.path.exists(job["outcome"]):
         write(job["outcome"], outcome)
     sys.stdout.flush()
     # Not by way of the interpreter's end: taking groups down waits for nodes that may be gone.

@@ -171,7 +171,8 @@ def test_an_all_reduce_of_two_processes(prefix: Path) -> None:
     text = (work / "collective_torch.py").read_text()
     wrong = "world * (world + 1) / 2)"
     assert wrong in text
-    (work / "collective_torch.py").write_text(text.replace(wrong, "world * (world + 1) / 2 + 1)"))
+    # Of the second process alone, whose word counts: the first one only sees that it is gone.
+    (work / "collective_torch.py").write_text(text.replace(wrong, "world * (world + 1) / 2 + number)"))
     assert "are wrong after an all-reduce" in allreduce(runner, 2, "gloo", 120, 1 << 28)["wrong"]
 
 
