@@ -172,8 +172,8 @@ def main(path):
     except Exception as error:  # noqa: BLE001 - whatever it is, the node says so
         outcome["error"] = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:600])
         status = 1
-    # Of several processes of a node the first one speaks. Where one has failed its word stands: the others only see that
-    # it is gone.
+    # Of several processes of a node the first one speaks. Where one has failed its word stands: the others only see
+    # that it is gone.
     if (speaks or status) and not os.path.exists(job["outcome"]):
         write(job["outcome"], outcome)
     sys.stdout.flush()
