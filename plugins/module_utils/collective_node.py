@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.condafleet.core.plugins.module_utils import node_address, validation_gpu
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
 
 # GPUs of which an attempt has just ended may be told as in use for a moment.
 GPU_LOOKS, GPU_PAUSE = 3, 2.0
@@ -29,6 +30,7 @@ def brought(
         place = node_address.place(address, interface)
         found.update(address=place.address, interface=place.interface)
         if environment:
+            expect_answer({"validation_prefix": prefix})
             found["generation"] = os.path.basename(generation(prefix, environment))
     except FleetError as error:
         found["problem"] = error.message

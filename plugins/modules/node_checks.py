@@ -231,6 +231,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.condafleet.core.plugins.module_utils import fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import check_declared
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
 from ansible_collections.condafleet.core.plugins.module_utils.node_checks import Request, check_node
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
 from ansible_collections.condafleet.core.plugins.module_utils.root_folder import mark_root
@@ -289,6 +290,7 @@ def main():
             access=params["access"],
             rehearse=module.check_mode,
         )
+        expect_answer({"validation_root": params["root"]})
         if not module.check_mode:
             # A node may be looked at before anything is installed: without the mark, what is kept of it there would be
             # in the way of that.

@@ -300,6 +300,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, progress_file
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import TRAIN, complaint
 from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
@@ -347,6 +348,7 @@ def main():
     # Weights and results are for everyone to read, whatever the caller's umask.
     os.umask(0o022)
     try:
+        expect_answer({"validation_root": params["root"], "validation_prefix": params["prefix"]})
         task = Task(params)
         why = why_run(task)
         result = task.stored()

@@ -71,6 +71,7 @@ records:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
 from ansible_collections.condafleet.core.plugins.module_utils.validation_history import read_history
 
 
@@ -83,6 +84,7 @@ def main():
         supports_check_mode=True,
     )
     try:
+        expect_answer({"validation_root": module.params["root"]})
         found = read_history(module.params["root"], module.params["runs"])
     except FleetError as error:
         module.fail_json(msg=error.message)

@@ -103,6 +103,8 @@ changed:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
 from ansible_collections.condafleet.core.plugins.module_utils.validation_record import store
 
 
@@ -123,6 +125,7 @@ def main():
     if not given["record"]:
         module.fail_json(msg="record: it is empty. Next: run this by its action, in a task.")
     try:
+        expect_answer({"validation_root": given["root"]})
         stored = store(
             given["root"],
             given["record"],
@@ -131,6 +134,8 @@ def main():
             write=not module.check_mode,
             learnt=given["learnt"],
         )
+    except FleetError as error:
+        module.fail_json(msg=error.message)
     except OSError as error:
         module.fail_json(
             msg="validation_root: %s can't be written (%s). Accepted: a folder that the user whom Ansible works as may "

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.condafleet.core.plugins.plugin_utils.bounded_shell import bounded
 from ansible_collections.condafleet.core.plugins.plugin_utils.stopping import stop_command
 
 POLL_SECONDS = 2.0
@@ -30,6 +31,8 @@ JOB_KEYS = (
 UNFINISHED = "'\"finished\": \\(0\\|false\\)'"
 # Looks in a row at which a job without a result had no process. The last one may be about to write it.
 LOST_LOOKS = 3
+# Whoever makes a folder on a dead file system would never come back.
+FOLDER_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class FollowingAction(ActionBase):
         """Make ROOT, and in it a folder that no other user may look into: a job's file holds all that it was told."""
         command = "umask 022 && mkdir -p %s && umask 077 && mkdir -p %s && chmod 700 %s"
         quoted = self._quoted(folder)
-        made = self._low_level_execute_command(command % (self._quoted(root), quoted, quoted))
+        command %= (self._quoted(root), quoted, quoted)
+        made = self._low_level_execute_command(bounded(command, FOLDER_SECONDS))
         if made.get("rc") == 0:
             return None
         # After a become that failed, Ansible says so on standard output.
@@ -142,7 +146,8 @@ class FollowingAction(ActionBase):
         return {
             "failed": True,
             "msg": "%s: %s can't be made or written: %s. Accepted: a folder that the user whom Ansible works as may "
-            "write. Next: choose such a folder, or run with become: true." % (variable, root, said.rstrip(".")),
+            "write, on a file system that answers. Next: choose such a folder, or run with become: true; where nothing "
+            "answered, see to its file server or disk." % (variable, root, said.rstrip(".")),
         }
 
     def _look(self, progress: str, result: str) -> tuple[dict[str, Any], str]:

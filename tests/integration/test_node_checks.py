@@ -114,6 +114,27 @@ def test_a_look_that_hangs_is_ended_by_its_silence(tmp_path: Path) -> None:
     assert left == []
 
 
+def test_a_root_that_never_answers_is_named_before_a_job_is_started(tmp_path: Path, dead: Path) -> None:
+    given = {"prefix": str(tmp_path / "conda"), "root": str(dead / "root"), "checks": DISK}
+    code = (
+        "import sys\n"
+        "from ansible.plugins.loader import init_plugin_loader\n"
+        f"init_plugin_loader([{str(ROOT / 'collections')!r}])\n"
+        "from ansible_collections.condafleet.core.plugins.plugin_utils import follow\n"
+        "follow.FOLDER_SECONDS = 1\n"
+        "from ansible.cli.adhoc import main\n"
+        "main(sys.argv)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "localhost", "-i", "localhost,", "-c", "local", "-e",
+         f"ansible_python_interpreter={sys.executable}", "-m", "condafleet.core.node_checks", "-a", json.dumps(given)],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert f"validation_root: {dead}/root can't be made or written: no answer within 1 seconds." in said, done.stdout
+    assert "see to its file server or disk" in said
+
+
 def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
