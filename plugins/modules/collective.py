@@ -250,6 +250,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.condafleet.core.plugins.module_utils.collective_job import Job, finish, start
 from ansible_collections.condafleet.core.plugins.module_utils.collective_node import BusyError, brought
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
+from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
 
 JOB = {
     "backend": {"type": "str", "choices": ["nccl", "gloo"], "required": True},
@@ -303,6 +304,7 @@ def main():
             changed=False, token=params["token"], refused="check mode starts nothing", busy=False, result=None
         )
     try:
+        expect_answer({"validation_root": params["root"]})
         job = Job(params)
     except FleetError as error:
         module.fail_json(msg=error.message)
