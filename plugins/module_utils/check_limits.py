@@ -105,6 +105,11 @@ def check_declared(declared: Any) -> Dict[str, Dict[str, Any]]:
                 raise InputError("%s.%s" % (variable, key), value, "a number", "correct it")
             if key == "timeout" and not value > 0:
                 raise InputError("%s.timeout" % variable, value, "seconds, more than 0", "correct it")
+            if key == "equal" and value is None:
+                raise InputError("%s.equal" % variable, value, "a value", "give one, or leave it out")
+        if entry.get("least", -math.inf) > entry.get("most", math.inf):
+            why = "no value is at least %s and at most %s" % (entry["least"], entry["most"])
+            raise InputError(variable, dict(entry), "a least that is not above most: %s" % why, "correct it")
         for check in matching(str(name)):
             _expect_fitting(check.name, variable, entry)
         found[str(name)] = dict(entry)

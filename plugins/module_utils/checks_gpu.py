@@ -56,15 +56,17 @@ def could_not_ask(asked: Mapping[str, Asked], reason: str) -> List[Finding]:
 
 
 def no_gpus(asked: Mapping[str, Asked], software: str = "") -> List[Finding]:
-    """A node without NVIDIA driver or GPU: nothing to look at, unless GPUs are what was declared for it. Where NVIDIA's
-    `software` is there, it may be a node that has lost all of them: the fleet is told that it has none."""
+    """A node without NVIDIA driver or GPU: nothing to look at, unless GPUs (how many, or which) are what was declared
+    for it. Where NVIDIA's `software` is there, it may be a node that has lost all of them: the fleet is told that it has
+    none."""
     found = []
     for name, one in asked.items():
         if not name.startswith("gpu."):
             continue
-        if name == "gpu.count" and (one.limit or software):
+        if (name in ("gpu.count", "gpu.model") and one.limit) or (name == "gpu.count" and software):
             evidence = ["%s is installed, and there is neither a driver nor a GPU" % software] if software else []
-            found.append(findings.judged(one.check, "node", 0, one.limit, MISSING_STEP, evidence=evidence))
+            value: Any = 0 if name == "gpu.count" else "none"
+            found.append(findings.judged(one.check, "node", value, one.limit, MISSING_STEP, evidence=evidence))
         else:
             found.append(findings.skipped(one.check, "node", "there is no NVIDIA driver here", "nothing, if so meant"))
     return found

@@ -91,6 +91,19 @@ def test_no_limit_that_is_accepted_breaks_a_check() -> None:
         ({"gpu.*": {"least": 1}}, "validation_checks.gpu.*.least: 1 is not accepted. Accepted: equal for gpu.model"),
         ({"gpu.xid": {"most": 3}}, "validation_checks.gpu.xid.most: 3 is not accepted. Accepted: no limit for gpu.xid"),
         ({"gpu.count": {"equal": "all"}}, "validation_checks.gpu.count.equal: all is not accepted. Accepted: a number"),
+        # What a template without a value gives is no word for "no limit".
+        (
+            {"gpu.count": {"equal": None}},
+            "validation_checks.gpu.count.equal: an empty value is not accepted. Accepted: a value",
+        ),
+        (
+            {"gpu.count": {"least": None}},
+            "validation_checks.gpu.count.least: an empty value is not accepted. Accepted: a number",
+        ),
+        (
+            {"gpu.power": {"least": 700, "most": 500}},
+            "validation_checks.gpu.power: {'least': 700, 'most': 500} is not accepted. Accepted: a least that is not",
+        ),
         ({"gpu.mig": {"equal": "off "}}, "validation_checks.gpu.mig.equal: off  is not accepted. Accepted: true or"),
     ],
 )

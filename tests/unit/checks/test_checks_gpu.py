@@ -225,6 +225,9 @@ def test_a_node_without_gpus_is_skipped_unless_some_were_declared() -> None:
     found = {one["check"]: one for one in checks_gpu.no_gpus(asked)}
     assert found["gpu.count"]["verdict"] == "FAIL"
     assert {one["verdict"] for name, one in found.items() if name != "gpu.count"} == {"SKIP"}
+    modelled = check_limits.asked("standard", check_limits.check_declared({"gpu.model": {"equal": "NVIDIA H200"}}))
+    (model,) = [one for one in checks_gpu.no_gpus(modelled) if one["check"] == "gpu.model"]
+    assert model["verdict"] == "FAIL" and "it is none, not NVIDIA H200" in model["reason"]
     plain = checks_gpu.no_gpus(check_limits.asked("standard", {}))
     assert {one["verdict"] for one in plain} == {"SKIP"}
 
