@@ -101,10 +101,14 @@ changed:
   returned: always
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError
 from ansible_collections.condafleet.core.plugins.module_utils.expect_answer import expect_answer
+from ansible_collections.condafleet.core.plugins.module_utils.root_folder import refuse_root
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import validation_folder
 from ansible_collections.condafleet.core.plugins.module_utils.validation_record import store
 
 
@@ -126,6 +130,11 @@ def main():
         module.fail_json(msg="record: it is empty. Next: run this by its action, in a task.")
     try:
         expect_answer({"validation_root": given["root"]})
+        if refuse_root(given["root"]) and not os.path.isdir(validation_folder(given["root"])):
+            # Why, the task that was to look at the node has said.
+            raise FleetError(
+                "validation_root: %s was left as it is, and holds no record of this validation." % given["root"]
+            )
         stored = store(
             given["root"],
             given["record"],

@@ -352,6 +352,20 @@ def test_a_node_that_cannot_be_looked_at_to_the_end_is_an_error_and_reported_als
     assert written["fleet"]["checks"]["summary"]["ERROR"] == 1
 
 
+def test_no_record_is_put_where_something_else_lies(tmp_path: Path) -> None:
+    """A folder that can't be ROOT is refused with the words that nothing was changed."""
+    fleet = Fleet(tmp_path)
+    fleet.add("n1", ECC)
+    (tmp_path / "n1").mkdir()
+    (tmp_path / "n1" / "somebody's").write_text("data")
+    run = ended(fleet)
+    message = str(run.result.hosts["n1"].message)
+    assert message.startswith("FAIL gpu.ecc: 2 errors. Next: drain it. validation_root: ")
+    assert message.endswith("was left as it is, and holds no record of this validation.")
+    assert [path.name for path in (tmp_path / "n1").iterdir()] == ["somebody's"]
+    assert run.report["hosts"]["n1"]["checks"]["verdict"] == "FAIL"
+
+
 def test_only_unreachable_nodes_are_no_bad_verdict(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path)
     fleet.add("gone", **GONE)
