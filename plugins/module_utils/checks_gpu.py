@@ -57,8 +57,7 @@ def could_not_ask(asked: Mapping[str, Asked], reason: str) -> List[Finding]:
 
 def no_gpus(asked: Mapping[str, Asked], software: str = "") -> List[Finding]:
     """A node without NVIDIA driver or GPU: nothing to look at, unless GPUs (how many, or which) are what was declared
-    for it. Where NVIDIA's `software` is there, it may be a node that has lost all of them: the fleet is told that it has
-    none."""
+    for it. Where NVIDIA's `software` is there, it may be a node that has lost all of them: the fleet is told so."""
     found = []
     for name, one in asked.items():
         if not name.startswith("gpu."):

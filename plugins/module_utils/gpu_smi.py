@@ -158,7 +158,9 @@ def _ecc_uncorrected(gpu: Element) -> int:
     names = [one.tag for one in gpu.findall("ecc_errors/volatile/*") if "_uncorrectable" in one.tag]
     if not names:
         raise _NoneError("nvidia-smi -q -x has no ecc_errors/volatile")
-    return sum(int(_number(gpu, "ecc_errors/volatile/" + name)) for name in names)
+    told = [name for name in names if (gpu.findtext("ecc_errors/volatile/" + name) or "").strip() not in NONE]
+    # One kind of memory that does not count hides nothing of the others.
+    return sum(int(_number(gpu, "ecc_errors/volatile/" + name)) for name in told or names)
 
 
 def _remaps(gpu: Element) -> Dict[str, int]:

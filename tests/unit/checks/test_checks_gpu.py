@@ -119,6 +119,13 @@ def test_ecc_that_is_off_by_default_is_no_fault(look: Look) -> None:
     assert look(*untold, "1.name=NVIDIA RTX A6000")["gpu.ecc", SECOND]["verdict"] == "SKIP"
 
 
+def test_a_link_that_nobody_tells_of_is_no_pass(look: Look) -> None:
+    none = ("1.pcie_width=0", "1.pcie_width_most=0", "1.pcie_generation=0", "1.pcie_generation_most=0")
+    assert look(*none)["gpu.pcie", SECOND]["verdict"] == "SKIP"
+    assert look("1.pcie_width=0")["gpu.pcie", SECOND]["verdict"] == "FAIL"
+    assert look(*none, declared={"gpu.pcie": {"equal": "x16 gen5"}})["gpu.pcie", SECOND]["verdict"] == "FAIL"
+
+
 def test_a_link_is_judged_also_where_its_replays_are_not_counted(look: Look) -> None:
     one = look("1.pcie_width=8", "unsupported=pcie_replays")["gpu.pcie", SECOND]
     assert one["verdict"] == "FAIL" and "unknown replays" in one["evidence"][0]

@@ -128,6 +128,21 @@ def test_an_element_that_is_gone_is_an_error_and_no_skip() -> None:
     assert findings(told)["gpu.temperature", "GPU 0"]["verdict"] == "ERROR"
 
 
+def test_a_memory_that_counts_no_errors_hides_none_of_the_others() -> None:
+    def volatile(sram: str, dram: str) -> str:
+        kinds = f"<sram_uncorrectable>{sram}</sram_uncorrectable><dram_uncorrectable>{dram}</dram_uncorrectable>"
+        return element("ecc_errors", f"<volatile>{kinds}</volatile>")
+
+    for sram, dram, verdict in (
+        ("N/A", "2", "FAIL"),
+        ("0", "N/A", "PASS"),
+        ("N/A", "N/A", "SKIP"),
+        ("0", "ERR!", "ERROR"),
+    ):
+        found = findings(gpu_smi.parse(volatile(sram, dram)))
+        assert found["gpu.ecc", "GPU 0"]["verdict"] == verdict
+
+
 def test_an_unknown_recovery_is_an_error() -> None:
     told = gpu_smi.parse(element("gpu_recovery_action", "Something New"))
     assert findings(told)["gpu.recovery", "GPU 0"]["verdict"] == "ERROR"
