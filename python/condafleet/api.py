@@ -87,8 +87,8 @@ def validate(
 
     What was found is in each host's `checks`, figures of the training itself in its `validation`; a bad verdict is a
     failed host of the result. `level` is smoke (seconds), standard (minutes) or full (all GPUs together, and node to
-    node). `rerun` validates also where a stored verdict still holds. `rerun_previous` trains, where a node fails, in
-    its former generation too, to tell software from hardware. What is not given is the inventory's to say
+    node). `rerun` validates also where a stored verdict still holds. `rerun_previous` trains in each
+    environment's former generation too, to tell software from hardware. What is not given is the inventory's to say
     (`validation_level`, …).
     """
     if level is not None and level not in LEVELS:
@@ -118,6 +118,7 @@ def history(
 def status(*, inventory: Inventory, full: bool = False, **options: Unpack[RunOptions]) -> FleetResult:
     """Observe every node, change nothing; each host's `state` is ok, behind, unfinished, drifted, replaced or broken.
 
+    A host's `bad_verdict` is FAIL or ERROR, where its last validation came to that.
     `full=True` compares every file of the environments with its sha256 too, whatever `environments_verify` says. The
     report's `fleet.groups` tells which nodes have the same, and how the others differ.
     """

@@ -18,10 +18,10 @@ from condafleet.errors import InputError
 HELP = "Say what moved between two validations: of two reports, or with -i of each node's own history."
 NewestOption = Annotated[
     str | None,
-    typer.Argument(metavar="[BEFORE]", help="A report; with -i: previous (default), last, or a run's name."),
+    typer.Argument(metavar="BEFORE", help="A report; with -i: previous (default), last, or a run's name."),
 ]
 AfterOption = Annotated[
-    str | None, typer.Argument(metavar="[AFTER]", help="A report; with -i: last (default), previous, or a run's name.")
+    str | None, typer.Argument(metavar="AFTER", help="A report; with -i: last (default), previous, or a run's name.")
 ]
 NodesOption = Annotated[
     str | None, typer.Option("-i", "--inventory", metavar="PATH", help="Ask these nodes for their own history.")

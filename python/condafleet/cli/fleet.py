@@ -101,7 +101,7 @@ RERUN_PREVIOUS = _option(
         bool | None,
         typer.Option(
             "--rerun-previous",
-            help="Where a node fails, train in its former generation too: software or hardware?",
+            help="Train in each environment's former generation too: does what is bad follow the software or the node?",
         ),
     ],
     None,
@@ -109,7 +109,7 @@ RERUN_PREVIOUS = _option(
 JUNIT = _option("junit_file", opt.JunitOption, None)
 LOCK_ENVIRONMENTS = _option(
     "environments",
-    Annotated[list[str] | None, typer.Argument(metavar="[ENVIRONMENT]...", help="Only these environments.")],
+    Annotated[list[str] | None, typer.Argument(metavar="ENVIRONMENT", help="Only these environments.")],
     None,
 )
 LOCK_TARGETS = _option(
@@ -146,7 +146,7 @@ UPDATE = _option(
 AUDITED = _option(
     "environments",
     Annotated[
-        list[str] | None, typer.Argument(metavar="[ENVIRONMENT]...", help="Only these; base is the installation's own.")
+        list[str] | None, typer.Argument(metavar="ENVIRONMENT", help="Only these; base is the installation's own.")
     ],
     None,
 )
@@ -155,7 +155,7 @@ ROLLED_BACK = _option(
     "environments",
     Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ENVIRONMENT]...", help="Only these; without, what the newest run brought."),
+        typer.Argument(metavar="ENVIRONMENT", help="Only these; without, what the newest run brought."),
     ],
     None,
 )

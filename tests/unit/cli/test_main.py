@@ -63,6 +63,18 @@ def test_every_verb_has_help() -> None:
 
 
 @pytest.mark.parametrize(
+    ("verb", "usage"),
+    [
+        ("compare", "condafleet compare [OPTIONS] [BEFORE] [AFTER]"),
+        ("rollback", "condafleet rollback [OPTIONS] [ENVIRONMENT]..."),
+        ("schema", "condafleet schema [OPTIONS] [NAME]"),
+    ],
+)
+def test_usage_names_arguments_as_the_documentation_does(verb: str, usage: str) -> None:
+    assert f"Usage: {usage}\n" in condafleet(verb, "--help").stdout
+
+
+@pytest.mark.parametrize(
     ("args", "said"),
     [
         (("provision",), "Missing option '-i' / '--inventory'"),
