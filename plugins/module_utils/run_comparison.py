@@ -7,14 +7,20 @@ bus_id}]}, findings: [finding]}`. Findings are compared only where check, versio
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.condafleet.core.plugins.module_utils.check_limits import TEXTS, YES_OR_NO
 from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure
 
 Key = Tuple[str, str]
 SOFTWARE = ("driver", "cuda", "kernel")
 # Others where a node was installed anew, or is another machine by the same name.
 MACHINE = ("cpu", "machine_id")
+# Values of the moment, other ones on each look at a sound node: of these the verdict alone is compared.
+OF_THE_MOMENT = ("host.clock", "gpu.temperature", "gpu.throttle")
+# Values that are no figures; driver and CUDA are told as software.
+STATES = tuple(name for name in (*TEXTS, *YES_OR_NO) if name not in ("gpu.driver", "gpu.cuda"))
 # A figure that moves less than this, in percent, is noise unless the caller says otherwise.
 NOISE_PERCENT = 5.0
 
@@ -25,7 +31,8 @@ def compare(
     """{moved: bool, verdicts: [{check, subject, before, after, reason, relimited}], figures: [{check, subject, unit,
     before, after, percent}], software: {driver|cuda|kernel|ENV: [before, after]}, machine: {cpu|machine_id: [before,
     after]}, gpus: {gone: [UUID], new: [UUID]}, not_compared: [text], conclusion: text}, with figures sorted by how far
-    they moved. `relimited`: the value is what it was, within noise, and the limit is another one."""
+    they moved; `percent` is null for what is no figure, such as `x16 gen5`. `relimited`: the value is what it was,
+    within noise, and the limit is another one."""
     old, new = _by_key(before), _by_key(after)
     verdicts: List[Dict[str, Any]] = []
     figures: List[Dict[str, Any]] = []
@@ -39,15 +46,17 @@ def compare(
         if one["version"] != other["version"]:
             not_compared.append("%s has version %s, then %s" % (name, one["version"], other["version"]))
             continue
-        percent = _percent(one["value"], other["value"])
+        percent = None if key[0] in OF_THE_MOMENT else _percent(one["value"], other["value"])
         went = percent is not None and abs(percent) >= noise_percent
         if one["verdict"] != other["verdict"]:
             same = one["value"] == other["value"] or (percent is not None and not went)
             turned = {"before": one["verdict"], "after": other["verdict"], "reason": other["reason"]}
             relimited = same and one["value"] is not None and _bounds(one) != _bounds(other)
             verdicts.append({"check": key[0], "subject": key[1], **turned, "relimited": relimited})
-        if percent is not None and went:
-            values = {"before": one["value"], "after": other["value"], "percent": round(percent, 1)}
+        # Where the verdict turned, its reason says so.
+        turned_state = key[0] in STATES and one["verdict"] == other["verdict"] and one["value"] != other["value"]
+        if (percent is not None and went) or turned_state:
+            values = {"before": one["value"], "after": other["value"], "percent": percent and round(percent, 1)}
             figures.append({"check": key[0], "subject": key[1], "unit": other["unit"], **values})
     # A node that could not be looked at has told nothing of itself; that is no change.
     known = bool(before["identity"] and after["identity"])
@@ -56,7 +65,7 @@ def compare(
     software = _software(before["identity"], after["identity"]) if known else {}
     machine = _differing(MACHINE, before["identity"], after["identity"]) if known else {}
     gpus = _gpus(before["identity"], after["identity"]) if known else {"gone": [], "new": []}
-    figures.sort(key=lambda entry: -abs(entry["percent"]))
+    figures.sort(key=lambda entry: -abs(entry["percent"] or math.inf))
     moved = bool(verdicts or figures or gpus["gone"] or gpus["new"])
     return {
         "moved": moved,

@@ -21,7 +21,10 @@ def moves(compared: Mapping[str, Any]) -> Table:
             why = " ".join(filter(None, (str(one["reason"] or ""), "(by another limit)" if one["relimited"] else "")))
             table.add_row(name, one["check"], one["subject"], *words, "", why)
         for one in host["figures"]:
-            figures = (f"{one['before']:.6g}", f"{one['after']:.6g}", f"{one['percent']:+.1f} %")
+            if one["percent"] is None:
+                figures = (str(one["before"]), str(one["after"]), "")
+            else:
+                figures = (f"{one['before']:.6g}", f"{one['after']:.6g}", f"{one['percent']:+.1f} %")
             table.add_row(name, one["check"], one["subject"], *figures, str(one["unit"]))
     return table
 

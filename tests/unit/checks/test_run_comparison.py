@@ -103,3 +103,30 @@ def test_a_driver_is_no_generation_that_could_be_run_again() -> None:
     found = compare(run(), run(80.0, driver="575.51"))
     assert found["conclusion"].endswith("Hold this node against one that still has what it had.")
     assert compare(run(), run(gpus=[]))["moved"]
+
+
+def values(**found: Any) -> dict[str, Any]:
+    told = [findings.passed(BY_NAME[name.replace("_", ".")], GPU, value) for name, value in found.items()]
+    return {"identity": IDENTITY, "findings": told}
+
+
+def test_values_of_the_moment_move_nothing() -> None:
+    before = values(host_clock=0.01, gpu_temperature=55, gpu_throttle=1)
+    after = values(host_clock=0.9, gpu_temperature=48, gpu_throttle=4)
+    assert compare(before, after)["conclusion"] == "Nothing moved."
+
+
+def test_a_state_that_turned_within_its_limits_is_told() -> None:
+    before = values(gpu_pcie="x16 gen5", gpu_mig=False, gpu_driver="1", speed_memory=100.0)
+    after = values(gpu_pcie="x16 gen4", gpu_mig=True, gpu_driver="2", speed_memory=50.0)
+    found = compare(before, after)
+    told = [(one["check"], one["before"], one["after"], one["percent"]) for one in found["figures"]]
+    assert told == [
+        ("gpu.mig", False, True, None),
+        ("gpu.pcie", "x16 gen5", "x16 gen4", None),
+        ("speed.memory", 100.0, 50.0, -50.0),
+    ]
+    assert found["moved"]
+    # Of a verdict that turned the reason tells.
+    bad = findings.failed(BY_NAME["gpu.pcie"], GPU, "x8 gen5", "half of its lanes", "reseat it")
+    assert compare(values(gpu_pcie="x16 gen5"), {"identity": IDENTITY, "findings": [bad]})["figures"] == []

@@ -131,6 +131,12 @@ def test_what_moved_and_what_else_changed() -> None:
     assert sides(found).startswith("2026-01-08T03:00:00Z (level standard) against")
 
 
+def test_a_state_that_moved_is_shown_as_it_is() -> None:
+    state = {"check": "gpu.pcie", "subject": "GPU-1", "unit": "", "before": "x16 gen5", "after": "x16 gen4"}
+    host = {"verdicts": [], "figures": [{**state, "percent": None}]}
+    assert rows(moves({"hosts": {"node1": host}})) == [["node1", "gpu.pcie", "GPU-1", "x16 gen5", "x16 gen4"]]
+
+
 def test_hosts_of_a_large_fleet_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
     whole = report(**{f"node{number:03d}": sound() for number in range(1, 501)})
     whole["hosts"]["node017"].update(status="failed", message="node017: no room")
