@@ -17,8 +17,14 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.condafleet.core.plugins.module_utils.hook_command import commands, withheld
-from ansible_collections.condafleet.core.plugins.module_utils.node_findings import JUDGED
+from ansible_collections.condafleet.core.plugins.module_utils.hook_command import (
+    Hook,
+    commands,
+    declared_for,
+    withheld,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
+from ansible_collections.condafleet.core.plugins.module_utils.node_findings import CHECKED, JUDGED
 from ansible_collections.condafleet.core.plugins.plugin_utils.registered import mapping, of_host, told_once
 
 # A scheduler is asked for some nodes at once, not for a whole fleet.
@@ -37,7 +43,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self.validate_argument_spec(
             {
-                "command": {"type": "list", "elements": "str", "required": True},
+                "command": {"type": "list", "elements": "str"},
                 "judged": {"type": "dict", "required": True},
                 "verdicts": {"type": "list", "elements": "str", "default": ["FAIL"]},
                 "run": {"type": "bool", "default": False},
@@ -45,42 +51,53 @@ class ActionModule(ActionBase):
                 "percent": {"type": "int", "default": 20},
             }
         )[1]
-        wanted = commands(args["command"], args["judged"], args["verdicts"]) if args["command"] else {}
         known = task_vars or {}
-        fleet = [host for host in (known.get("groups") or {}).get("all") or [] if host != "localhost"]
-        judged = [args["judged"], *_batches(known, args["judged"])]
-        refusal = withheld(judged, args["verdicts"], max(len(fleet), len(args["judged"])), args["percent"])
-        if refusal and wanted:
-            hooks = {host: _outcome(words) for host, words in wanted.items()}
-            said = "%d not run: too many at once" % len(hooks)
-            return {**result, "changed": False, "hooks": hooks, "msg": said, "warnings": [refusal]}
-        if not args["run"] or self._task.check_mode:
-            why = "check mode" if self._task.check_mode else "validation_hook_run is false"
-            for host, words in wanted.items():
-                Display().display("%s: would run (%s): %s" % (host, why, shlex.join(words)))
-            hooks = {host: _outcome(words) for host, words in wanted.items()}
-            return {**result, "changed": False, "hooks": hooks, "msg": "%d not run: %s" % (len(hooks), why)}
+        batches = [args["judged"], *_batches(known, args["judged"])]
+        hooks = {host: _hook(known, host, args) for batch in batches for host in batch}
+        wanted = commands(hooks, args["judged"])
+        everyone = [host for host in (known.get("groups") or {}).get("all") or [] if host != "localhost"]
+        bad = sorted({host for batch in batches for host in commands(hooks, batch)})
+        outcomes = {host: _outcome(words) for host, words in wanted.items()}
+        refusals = {}
+        for host in wanted:
+            refusal = withheld(bad, max(len(everyone), len(args["judged"])), hooks[host].percent)
+            if refusal:
+                refusals[host] = refusal
+            elif not hooks[host].run or self._task.check_mode:
+                why = "check mode" if self._task.check_mode else "validation_hook_run is false"
+                Display().display("%s: would run (%s): %s" % (host, why, shlex.join(wanted[host])))
+            else:
+                outcomes[host]["ran"] = True
+        due = [host for host, one in outcomes.items() if one["ran"]]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            ended = pool.map(lambda item: (item[0], carry_out(item[1], args["timeout"])), wanted.items())
-            hooks = {}
-            for host, outcome in ended:
-                hooks[host] = outcome
+            for host, outcome in pool.map(lambda one: (one, carry_out(wanted[one], hooks[one].timeout)), due):
+                outcomes[host] = outcome
                 Display().display("%s: %s: %s" % (host, outcome["problem"] or "done", shlex.join(outcome["command"])))
-        bad = [host for host, one in hooks.items() if one["problem"]]
-        if bad:
-            first = hooks[bad[0]]
-            result["warnings"] = [
+        failed = [host for host in due if outcomes[host]["problem"]]
+        warnings = list(dict.fromkeys(refusals.values()))
+        if failed:
+            first = outcomes[failed[0]]
+            warnings.append(
                 "validation_hook: %d of %d commands failed; verdicts stay as they are. %s: %s%s. "
                 "Next: run it by hand: %s"
                 % (
-                    *(len(bad), len(hooks), bad[0], first["problem"]),
+                    *(len(failed), len(due), failed[0], first["problem"]),
                     ", it said: %s" % first["output"] if first["output"] else "",
                     shlex.join(first["command"]),
                 )
-            ]
+            )
+        if warnings:
+            result["warnings"] = warnings
         # No node was changed, least of all the one that tells it for all.
-        said = "%d run, %d failed" % (len(hooks), len(bad))
-        return {**result, "changed": False, "hooks": hooks, "msg": said}
+        said = "%d run, %d failed, %d not run" % (len(due), len(failed), len(wanted) - len(due))
+        return {**result, "changed": False, "hooks": outcomes, "msg": said}
+
+
+def _hook(variables: Mapping[str, Any], host: str, args: Mapping[str, Any]) -> Hook:
+    """What the task says, for all hosts; else what is declared for this one, which is its group's word as a rule."""
+    if args["command"] is not None:
+        return Hook(args["command"], args["verdicts"], args["run"], args["percent"], args["timeout"])
+    return declared_for(at(of_host(variables, host), CHECKED, "declared"))
 
 
 def _batches(variables: Mapping[str, Any], judged: Mapping[str, Any]) -> list[dict[str, Any]]:

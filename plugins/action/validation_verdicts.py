@@ -12,7 +12,9 @@ from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import compare, merged
 from ansible_collections.condafleet.core.plugins.module_utils.hook_command import bad_checks
+from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
 from ansible_collections.condafleet.core.plugins.module_utils.node_findings import (
+    CHECKED,
     JUDGED,
     LOOKED,
     Known,
@@ -38,11 +40,13 @@ class ActionModule(ActionBase):
         args = self.validate_argument_spec(
             {
                 "hosts": {"type": "list", "elements": "str"},
-                "deviations": {"type": "float", "default": 4.0},
-                "gap_percent": {"type": "float", "default": 10.0},
+                "deviations": {"type": "float"},
+                "gap_percent": {"type": "float"},
             }
         )[1]
-        everyone = args["hosts"] or variables.get("ansible_play_hosts_all") or []
+        asked = args["hosts"] or variables.get("ansible_play_hosts_all") or []
+        # Not those that need not prove themselves: what a site does by a verdict is not for them.
+        everyone = [host for host in asked if at(of_host(variables, host), CHECKED, "declared").get("enabled", True)]
         alive = set(variables.get("ansible_play_batch") or [])
         raw = {host: of_host(variables, host) for host in everyone}
         # The others of a play with `serial` have not come to it yet, or have been judged with their own batch.
@@ -50,9 +54,7 @@ class ActionModule(ActionBase):
             host: known_of(raw[host], host in alive) for host in everyone if host in alive or mapping(raw[host], LOOKED)
         }
         told = _told(raw.values())
-        fleet = compare(
-            {host: one.node for host, one in known.items()}, float(args["deviations"]), float(args["gap_percent"])
-        )
+        fleet = compare({host: one.node for host, one in known.items()}, args["deviations"], args["gap_percent"])
         verdicts = {
             host: judged(one, fleet.changed[host], raw[host], fleet.judged_by[host])
             for host, one in known.items()

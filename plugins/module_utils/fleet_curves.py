@@ -16,6 +16,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import
     Key,
     Node,
     Training,
+    Width,
     tell,
 )
 
@@ -27,8 +28,8 @@ def compare_curves(
     nodes: Mapping[str, Node],
     memory: Mapping[str, fleet_memory.Index],
     found: Fleet,
-    deviations: float,
-    gap_percent: float,
+    deviations: Optional[float] = None,
+    gap_percent: Optional[float] = None,
 ) -> None:
     groups: Dict[Tuple[str, str], Dict[str, Training]] = {}
     check = BY_NAME[CURVE]
@@ -51,10 +52,11 @@ def compare_curves(
             else:
                 fresh[host] = training
         curves = {host: training.curve for host, training in members.items()}
-        odd = fleet_limits.curve_outliers(curves, deviations, gap_percent)
+        width = Width.of((nodes[host] for host in members), deviations, gap_percent)
+        odd = fleet_limits.curve_outliers(curves, *width)
         for host, training in fresh.items():
             found.changed[host].append(_judged(subject, training, odd.get(host), len(members)))
-        _tell_all(key, curves, fresh, found, deviations, gap_percent)
+        _tell_all(key, curves, fresh, found, *width)
 
 
 def _tell_all(

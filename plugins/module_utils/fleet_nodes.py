@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Sized, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Sized, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
@@ -23,6 +23,7 @@ STEPS = {
 
 # Where the fleet's memory condemns: it may be the fleet that has changed.
 ANEW = "; if the whole fleet has changed since, validate at least half of it in one run"
+DEVIATIONS, GAP_PERCENT = 4.0, 10.0
 
 
 class Training(NamedTuple):
@@ -36,7 +37,7 @@ class Training(NamedTuple):
 class Node(NamedTuple):
     """A node as it is compared. `trained` are {SUBJECT: Training}; `asks_curves` says that curves are asked for.
 
-    `learnt` are the rows that it keeps of earlier runs.
+    `learnt` are the rows that it keeps of earlier runs; `deviations` and `gap_percent` are as declared for it.
     """
 
     findings: Sequence[Finding]
@@ -45,6 +46,8 @@ class Node(NamedTuple):
     group: str = "fleet"
     asks_curves: bool = True
     learnt: Sequence[Mapping[str, Any]] = ()
+    deviations: float = DEVIATIONS
+    gap_percent: float = GAP_PERCENT
 
 
 class Fleet(NamedTuple):
@@ -55,6 +58,21 @@ class Fleet(NamedTuple):
     changed: Dict[str, List[Finding]]
     figures: List[Dict[str, Any]]
     judged_by: Dict[str, List[int]]
+
+
+class Width(NamedTuple):
+    """How far from the median is odd: see fleet_limits.py."""
+
+    deviations: float
+    gap_percent: float
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node], deviations: Optional[float], gap_percent: Optional[float]) -> Width:
+        """For nodes that are held beside each other. Where one of them is allowed more than others, all are: a band is
+        that of a kind, and nobody is odd for what its like may do."""
+        declared = [(one.deviations, one.gap_percent) for one in nodes]
+        widest = [max(column) for column in zip(*declared)] or [DEVIATIONS, GAP_PERCENT]
+        return cls(widest[0] if deviations is None else deviations, widest[1] if gap_percent is None else gap_percent)
 
 
 def tell(

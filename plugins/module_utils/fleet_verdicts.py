@@ -12,7 +12,7 @@ the fleet has shown before counts instead (fleet_memory.py).
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings, fleet_limits, fleet_memory
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME, ENVIRONMENT, GROUP
@@ -26,6 +26,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import
     Fleet,
     Key,
     Node,
+    Width,
     tell,
 )
 
@@ -37,8 +38,10 @@ SITE = "validation_checks"
 Sample = List[Tuple[str, Finding]]
 
 
-def compare(nodes: Mapping[str, Node], deviations: float, gap_percent: float) -> Fleet:
-    """Hold all nodes beside each other. See fleet_limits.py for `deviations` and `gap_percent`."""
+def compare(
+    nodes: Mapping[str, Node], deviations: Optional[float] = None, gap_percent: Optional[float] = None
+) -> Fleet:
+    """Hold all nodes beside each other. `deviations` and `gap_percent` go before what is declared for the nodes."""
     found = Fleet({name: [] for name in nodes}, [], {name: [] for name in nodes})
     memory = {name: fleet_memory.index(node.learnt) for name, node in nodes.items()}
     for key, sample in sorted(_samples(nodes).items()):
@@ -48,8 +51,9 @@ def compare(nodes: Mapping[str, Node], deviations: float, gap_percent: float) ->
         if BY_NAME[key[0]].fleet == "same":
             _same(key, sample, held, found)
         else:
-            gap = min(gap_percent, GAPS.get(key[0], gap_percent))
-            _figures(key, sample, held, found, deviations, gap)
+            width = Width.of((nodes[host] for host, _one in sample), deviations, gap_percent)
+            gap = min(width.gap_percent, GAPS.get(key[0], width.gap_percent))
+            _figures(key, sample, held, found, width.deviations, gap)
     compare_curves(nodes, memory, found, deviations, gap_percent)
     return found
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 
@@ -17,21 +17,38 @@ _FIELD = re.compile(r"\{(%s)\}" % "|".join(FIELDS))
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
-def commands(
-    command: Sequence[str], judged: Mapping[str, Mapping[str, Any]], verdicts: Sequence[str]
-) -> Dict[str, List[str]]:
-    """{HOST: argv} for hosts with one of `verdicts`; `judged` are {HOST: {verdict, complaints, bad: [CHECK]}}."""
-    return {host: filled(command, host, one) for host, one in sorted(judged.items()) if one.get("verdict") in verdicts}
+class Hook(NamedTuple):
+    """What is declared for a host: the words, for which verdicts, whether they are run, and within which limits."""
+
+    command: Sequence[str] = ()
+    verdicts: Sequence[str] = (findings.FAIL,)
+    run: bool = False
+    percent: int = 20
+    timeout: int = 60
 
 
-def withheld(
-    judged: Iterable[Mapping[str, Mapping[str, Any]]], verdicts: Sequence[str], fleet: int, percent: int
-) -> Optional[str]:
+def declared_for(declared: Mapping[str, Any]) -> Hook:
+    """The hook that declare_outcome.py made; one without a command where nothing is known of the host."""
+    given = {field: declared["hook_" + field] for field in Hook._fields if declared.get("hook_" + field) is not None}
+    return Hook(command=declared.get("hook") or (), **given)
+
+
+def commands(hooks: Mapping[str, Hook], judged: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[str]]:
+    """{HOST: argv} for hosts with a verdict that their hook is for; `judged` are {HOST: {verdict, complaints, bad:
+    [CHECK]}}."""
+    return {
+        host: filled(hooks[host].command, host, one)
+        for host, one in sorted(judged.items())
+        if hooks[host].command and one.get("verdict") in hooks[host].verdicts
+    }
+
+
+def withheld(bad: Sequence[str], fleet: int, percent: int) -> Optional[str]:
     """Why nobody is acted on: more of the fleet is bad than a site lets be taken out at once. None where it is not.
 
-    `judged` are those of all batches of the run, `fleet` is how many hosts there are. One is always let be.
+    `bad` are the hosts of all batches of the run that would be acted on, `fleet` is how many hosts there are. One is
+    always let be.
     """
-    bad = {host for batch in judged for host, one in batch.items() if one.get("verdict") in verdicts}
     most = max(1, fleet * percent // 100)
     if len(bad) <= most:
         return None

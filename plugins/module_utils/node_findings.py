@@ -16,7 +16,12 @@ from ansible_collections.condafleet.core.plugins.module_utils import (
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import LEVELS
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, asked
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_curves import CURVE
-from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import Node, Training
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import (
+    DEVIATIONS,
+    GAP_PERCENT,
+    Node,
+    Training,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.fleet_verdicts import merged
 from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
 from ansible_collections.condafleet.core.plugins.module_utils.node_standing import checks_digest
@@ -26,6 +31,8 @@ Finding = Dict[str, Any]
 CHECKED, LOOKED, TRAINED = "__validation_checked", "__validation_node", "__validation_trained"
 GROUPED, FORMER, FORMER_TRAINED = "__validation_grouped", "__validation_former", "__validation_former_trained"
 OBSERVED, JUDGED = "__validation_observed", "__validation_judged"
+# As a declaration calls what decides who is odd.
+WIDTH = {"deviations": DEVIATIONS, "gap_percent": GAP_PERCENT}
 # A message names this many findings; the rest is in the report and on the node.
 SENTENCES = 4
 # And a sentence this many checks, or subjects.
@@ -70,7 +77,8 @@ def _known_of(variables: Mapping[str, Any], alive: bool) -> Known:
     learnt = fleet_memory.rows_of(looked.get("learnt"))
     trained = {one.subject: one for one in map(_training, results) if one}
     group = str(declared.get("group") or "fleet")
-    node = Node(found, identity, trained, group, CURVE in wanted, learnt)
+    width = [float(declared.get(key, default)) for key, default in WIDTH.items()]
+    node = Node(found, identity, trained, group, CURVE in wanted, learnt, *width)
     return Known(node, identity, declared, looked.get("began"), _lost(variables, alive) or odd)
 
 

@@ -22,10 +22,12 @@ author:
   - condafleet maintainers (@condafleet)
 options:
   command:
-    description: The program and its arguments, each a word of its own. Without any, nothing is done.
+    description:
+      - The program and its arguments, each a word of its own, for all hosts. Without any, nothing is done.
+      - Where it is left out, it and the other options are for each host what the role C(validation) has checked of its
+        declaration, so that groups of hosts may have different ones, or none.
     type: list
     elements: str
-    required: true
   judged:
     description: What M(condafleet.core.validation_verdicts) returned as C(verdicts).
     type: dict
@@ -46,7 +48,7 @@ options:
   percent:
     description:
       - How many hosts may be acted on, in percent of those of the inventory. One may be in any case. In a play with
-        C(serial) all batches count.
+        C(serial) all batches count. Hosts without a command do not.
     type: int
     default: 20
 attributes:
@@ -77,7 +79,7 @@ hooks:
   type: dict
   returned: always
 msg:
-  description: How many were run, and how many failed.
+  description: How many were run, how many of these failed, and how many were not run.
   type: str
   returned: always
 """

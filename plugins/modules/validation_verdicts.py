@@ -29,13 +29,13 @@ options:
     type: list
     elements: str
   deviations:
-    description: How many deviations, as the MAD estimates them, from the median are odd.
+    description:
+      - How many deviations, as the MAD estimates them, from the median are odd. Default is what is declared for the
+        nodes; among those of one kind the most that is declared for any of them.
     type: float
-    default: 4.0
   gap_percent:
-    description: The least distance from the median that counts, in percent of it.
+    description: The least distance from the median that counts, in percent of it. Default as for O(deviations).
     type: float
-    default: 10.0
 attributes:
   check_mode:
     description: Changes nothing, ever.

@@ -366,6 +366,31 @@ def test_no_record_is_put_where_something_else_lies(tmp_path: Path) -> None:
     assert run.report["hosts"]["n1"]["checks"]["verdict"] == "FAIL"
 
 
+def test_what_is_run_once_goes_by_no_single_host(tmp_path: Path) -> None:
+    """The first host need not prove itself, and the next one has no hook: the others are judged and acted on."""
+    fleet = Fleet(tmp_path)
+    fleet.play.write_text("- ansible.builtin.import_playbook: condafleet.core.validate\n")
+    quick = {"*": False, "host.cpus": True}
+    declared = {"validation_level": "smoke", "validation_checks": quick, "validation_prefix": str(tmp_path / "conda")}
+    fleet.add("a-login", **declared, validation_enabled=False)
+    fleet.add("b-plain", **declared)
+    acted = {"validation_hook": [hook(tmp_path), "{host}"], "validation_hook_verdicts": ["ERROR", "SKIP"]}
+    fleet.add("c-gpu", **declared, **acted, validation_hook_run=True)
+    (tmp_path / "c-gpu").write_text("where ROOT should be")
+    path = tmp_path / "report.json"
+    run = ended(fleet, extra_vars={"condafleet_report_path": str(path)})
+    assert run.result.failed == ("c-gpu",)
+    assert run.result.hosts["a-login"].status == "ok"
+    assert not (tmp_path / "a-login").exists()
+    assert fleet.record("b-plain")["verdict"] == "PASS"
+    assert run.seen == ["c-gpu|"]
+    summary = {"PASS": 1, "SKIP": 0, "ERROR": 1, "FAIL": 0}
+    assert run.report["fleet"]["checks"]["summary"] == summary
+    written = json.loads(path.read_text())
+    assert written["fleet"]["checks"]["summary"] == summary
+    assert written["hosts"]["a-login"]["checks"] is None
+
+
 def test_only_unreachable_nodes_are_no_bad_verdict(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path)
     fleet.add("gone", **GONE)

@@ -57,6 +57,19 @@ def test_a_slow_node_fails_with_the_band_the_median_and_how_many_others() -> Non
     assert {host for host, changed in found.changed.items() if changed} == {"n6"}
 
 
+def test_each_kind_is_held_to_what_is_declared_for_it() -> None:
+    """Also where the host that a play asks first is of another group, with other limits."""
+    strict, wide = (
+        {f"{group}{host}": one._replace(gap_percent=gap) for host, one in fleet([*EVEN, 850.0], group=group).items()}
+        for group, gap in (("a", 10.0), ("b", 20.0))
+    )
+    assert bad(compare({**strict, **wide})) == bad(compare({**wide, **strict})) == ["an6"]
+    # Among nodes of one kind, all may what one may.
+    assert bad(compare({**wide, "bn0": wide["bn0"]._replace(gap_percent=5.0, deviations=1.0)})) == []
+    assert bad(compare({host: one._replace(gap_percent=5.0) for host, one in wide.items()})) == ["bn6"]
+    assert bad(compare(strict, 4, 20)) == []
+
+
 def test_the_fleets_figures_are_told() -> None:
     (row,) = compare(fleet([*EVEN, 500.0]), 4, 10).figures
     assert {key: row[key] for key in ("check", "kind", "subject", "unit", "count", "median", "odd")} == {

@@ -50,6 +50,13 @@ def test_all_of_a_nodes_findings_are_gathered() -> None:
     assert (known.lost, known.node.asks_curves) == (None, True)
 
 
+def test_how_far_from_the_others_is_odd_is_as_declared_for_the_node() -> None:
+    node = node_findings.known_of(variables(declared={"gap_percent": 15, "deviations": 6})).node
+    assert (node.deviations, node.gap_percent) == (6, 15)
+    unknown = node_findings.known_of({}).node
+    assert (unknown.deviations, unknown.gap_percent) == (4, 10)
+
+
 @pytest.mark.parametrize("more", [{"checks": {"train.*": False}}, {"level": "smoke"}])
 def test_what_is_not_asked_is_neither_judged_nor_compared(more: dict[str, Any]) -> None:
     known = node_findings.known_of(variables(trained=[result()], declared=more))

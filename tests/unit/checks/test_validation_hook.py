@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.condafleet.core.plugins.action.validation_hook import carry_out
 from ansible_collections.condafleet.core.plugins.module_utils import findings, hook_command
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import BY_NAME
+from ansible_collections.condafleet.core.plugins.module_utils.declare_validation import check_validation
 
 DRAIN = ["scontrol", "update", "NodeName={host}", "State=DRAIN", "Reason={reason}"]
 BAD: dict[str, Any] = {"verdict": "FAIL", "complaints": ["FAIL gpu.ecc (GPU-1): 2 errors."], "bad": ["gpu.ecc"]}
@@ -32,9 +33,24 @@ def test_words_are_filled_in() -> None:
 
 def test_only_nodes_with_these_verdicts_are_acted_on() -> None:
     judged = {name: {**BAD, "verdict": name.upper()} for name in ("fail", "error", "pass", "skip")}
-    assert list(hook_command.commands(DRAIN, judged, ["FAIL"])) == ["fail"]
-    assert list(hook_command.commands(DRAIN, judged, ["FAIL", "ERROR"])) == ["error", "fail"]
-    assert hook_command.commands(DRAIN, {}, ["FAIL"]) == {}
+
+    def acted_on(*verdicts: str) -> list[str]:
+        return list(hook_command.commands(dict.fromkeys(judged, hook_command.Hook(DRAIN, verdicts)), judged))
+
+    assert acted_on("FAIL") == ["fail"]
+    assert acted_on("FAIL", "ERROR") == ["error", "fail"]
+    assert hook_command.commands({}, {}) == {}
+
+
+def test_each_host_has_the_hook_that_is_declared_for_it() -> None:
+    declared = check_validation({"environments": [], "hook": ["mail", "{host}"], "hook_verdicts": ["ERROR"]})
+    mail = hook_command.declared_for(declared)
+    assert mail == hook_command.Hook(["mail", "{host}"], ["ERROR"], False, 20, 60)
+    hooks = {"a": hook_command.declared_for({}), "b": mail, "c": hook_command.Hook(DRAIN)}
+    judged = {"a": BAD, "b": {**BAD, "verdict": "ERROR"}, "c": BAD}
+    assert {host: words[0] for host, words in hook_command.commands(hooks, judged).items()} == {
+        "b": "mail", "c": "scontrol",
+    }  # fmt: skip
 
 
 def test_what_a_node_said_stays_one_word_and_is_no_field() -> None:
