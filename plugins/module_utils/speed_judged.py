@@ -120,14 +120,15 @@ def use_of(gpu: Mapping[str, Any]) -> Optional[Use]:
     """Why this GPU may not be measured now, None where it may. `gpu` is one of gpu_probe.py."""
     if not gpu.get("uuid"):
         return Use("its UUID could not be read: %s" % _error(gpu, "uuid"), told=False)
+    if gpu.get("mig"):
+        # Before its processes, which the driver does not tell everybody of such a GPU.
+        why = "MIG is on: its instances are not measured, and without them it takes no work"
+        return Use(why, step="nothing, if so meant; nvidia-smi -mig 0 to measure it")
     processes = gpu.get("processes")
     if processes is None:
         return Use("whether a process uses it could not be told: %s" % _error(gpu, "processes"), told=False)
     if processes:
         return Use("in use by %s" % ", ".join("process %s" % pid for pid in processes[:8]))
-    if gpu.get("mig"):
-        why = "MIG is on: its instances are not measured, and without them it takes no work"
-        return Use(why, step="nothing, if so meant; nvidia-smi -mig 0 to measure it")
     used, total = gpu.get("memory_used"), gpu.get("memory_total")
     if used is not None and total is not None and used > max(OWN_BYTES, OWN_SHARE * total):
         # Those of other containers do not show.
@@ -183,9 +184,8 @@ def judged(one: Asked, subject: str, figure: Mapping[str, Any]) -> Finding:
 
 def is_fault(reason: str) -> bool:
     """Whether an error is the GPU's own word that it can't work, and not that somebody else was quicker."""
-    return ("CUDA error" in reason or "CUBLAS_STATUS" in reason or "NCCL error" in reason) and not (
-        "out of memory" in reason or "ALLOC_FAILED" in reason
-    )
+    theirs = any(words in reason for words in ("out of memory", "ALLOC_FAILED", "busy or unavailable"))
+    return not theirs and any(words in reason for words in ("CUDA error", "CUBLAS_STATUS", "NCCL error"))
 
 
 def of_so_many(one: Asked, gpus: int) -> Tuple[Asked, List[str]]:

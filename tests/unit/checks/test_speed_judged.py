@@ -51,6 +51,7 @@ def test_free_gpus_are_measured_one_after_the_other_and_then_together() -> None:
         ({"processes": [4711, 4712]}, "SKIP", "in use by process 4711, process 4712"),
         ({"processes": None, "errors": {"processes": "Unknown Error"}}, "ERROR", "could not be told: Unknown Error"),
         ({"mig": True}, "SKIP", "MIG is on"),
+        ({"mig": True, "processes": None, "errors": {"processes": "Insufficient Permissions"}}, "SKIP", "MIG is on"),
         ({"memory_used": 20 * GIB}, "SKIP", "no process shows, but 20.0 GiB of its memory are in use"),
         ({"uuid": None}, "ERROR", "its UUID could not be read"),
     ],
@@ -85,6 +86,8 @@ FIGURES: list[tuple[dict[str, Any], str, str]] = [
     ({"error": "RuntimeError: CUDA error: an illegal memory access was encountered"}, "FAIL", "illegal memory access"),
     ({"error": "RuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"}, "FAIL", "CUBLAS_STATUS"),
     ({"error": "OutOfMemoryError: CUDA out of memory."}, "ERROR", "out of memory"),
+    # Where one process may have a GPU, and another was quicker.
+    ({"error": "RuntimeError: CUDA error: CUDA-capable device(s) is/are busy or unavailable"}, "ERROR", "busy or"),
     ({"error": "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED"}, "ERROR", "ALLOC_FAILED"),
     ({}, "ERROR", "None"),
 ]
