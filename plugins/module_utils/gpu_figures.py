@@ -33,7 +33,8 @@ L4, L40S, H100, H200, B200 = (
     "L40S data sheet",
     "H100 data sheet",
     "H200 data sheet",
-    "DGX B200 data sheet",
+    # The data sheet has fp8 and memory, the page of the board the other formats (both for eight GPUs).
+    "DGX B200 data sheet and HGX B200 page",
 )
 
 # (the driver's name for the model, as a pattern; data sheet; its peaks). The first that matches counts.
