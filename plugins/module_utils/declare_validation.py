@@ -34,6 +34,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_plan im
 )
 from ansible_collections.condafleet.core.plugins.module_utils.validation_scripts import read_scripts
 
+# Keras takes none of 2**32 and more, and the transformer's networks take the next two as well.
+LARGEST_SEED = 2**32 - 3
 HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 DATA_ACCEPTED = (
     "depot (with depot_url set), {path: FOLDER ON THE NODE, sha256: {FILE: HASH}} "
@@ -57,7 +59,7 @@ def check_validation(
     schedule: Dict[str, Any] = {
         "epochs": whole("validation_epochs", values.get("epochs", 5), 1),
         "batch_size": whole("validation_batch_size", values.get("batch_size", 32), 1),
-        "seed": whole("validation_seed", values.get("seed", 0), 0),
+        "seed": whole("validation_seed", values.get("seed", 0), 0, LARGEST_SEED),
         "least_accuracy": share("validation_least_accuracy", values.get("least_accuracy", 0.97), "0.97"),
     }
     enabled = boolean("validation_enabled", values.get("enabled", True))

@@ -105,6 +105,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
             "jax, keras, keras-jax, keras-tensorflow, keras-torch, tensorflow, torch",
         ],
     ),
+    "a seed that not every framework takes": ({"seed": 2**32}, ["validation_seed: 4294967296", "from 0 to 4294967293"]),
     # Its results would lie where the node's record is.
     "name of a record": (
         {"environments": [{"name": "node.json", "frameworks": ["torch"]}]},
