@@ -57,7 +57,9 @@ def observe(ask: Optional[Ask] = None, present: Optional[bool] = None) -> Dict[s
         return {"state": "unknown", "why": "the NVIDIA driver is loaded, but nvidia-smi names no GPU", "uuid": None}
     filled = filled_ones(told)
     taken = [*_first_column(users), *filled]
-    free = [uuid for uuid in gpus if uuid not in taken]
+    # A row that names a MIG instance does not say whose part that is: it may be any GPU's.
+    instances = any(uuid.startswith("MIG-") for uuid in taken)
+    free = [uuid for uuid in gpus if uuid not in taken and not instances]
     if free:
         return {"state": "free", "why": None, "uuid": free[0]}
     rows = [line.strip() for line in users.splitlines() if line.strip()]

@@ -33,6 +33,12 @@ def test_busy_says_by_whom() -> None:
     assert "4711, /opt/job/python" in str(found["why"])
 
 
+def test_a_job_on_a_part_of_a_gpu_keeps_it() -> None:
+    found = observe(answers("GPU-1\nGPU-2\n", "MIG-feb88891, 4711, python\n"), present=True)
+    assert (found["state"], found["uuid"]) == ("busy", None)
+    assert "MIG-feb88891, 4711, python" in str(found["why"])
+
+
 def test_memory_that_somebody_uses_says_that_a_gpu_is_taken_also_where_no_process_shows() -> None:
     """Those of other containers do not."""
     told = "GPU-1, 20480 MiB, 81559 MiB\nGPU-2, 607 MiB, 81559 MiB\n"
