@@ -12,12 +12,17 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.condafleet.core.plugins.plugin_utils.bounded_shell import bounded
 from ansible_collections.condafleet.core.plugins.plugin_utils.stopping import stop_command
+
+display = Display()
+Answer = TypeVar("Answer")
 
 POLL_SECONDS = 2.0
 FIRST_SECONDS = 0.5
@@ -31,6 +36,8 @@ JOB_KEYS = (
 UNFINISHED = "'\"finished\": \\(0\\|false\\)'"
 # Looks in a row at which a job without a result had no process. The last one may be about to write it.
 LOST_LOOKS = 3
+# A network that was reconfigured, or a controller that is out of processes, is back by then.
+CUT_OFF_SECONDS = 120
 # Whoever makes a folder on a dead file system would never come back.
 FOLDER_SECONDS = 60
 
@@ -119,12 +126,14 @@ class FollowingAction(ActionBase):
         while not patience.ends(record, time.monotonic()):
             time.sleep(pause)
             pause = POLL_SECONDS
-            found, state = self._look(progress, self._joined(folder, job_id))
+            found, state = self._patiently(lambda: self._look(progress, self._joined(folder, job_id)), task_vars)
             record = found or record
             show(record, time.monotonic() - began)
             without = without + 1 if state == "gone" else 0
             if state == "ended" or without == LOST_LOOKS:
-                answer = self._status(job_id, "status", folder, task_vars) if state == "ended" else {}
+                answer = {}
+                if state == "ended":
+                    answer = self._patiently(lambda: self._status(job_id, "status", folder, task_vars), task_vars)
                 self._tidy(job_id, folder, progress, task_vars)
                 if unanswered(answer):
                     return Outcome(self._lost(str(args["root"]), variable, record, answer), record)
@@ -149,6 +158,24 @@ class FollowingAction(ActionBase):
             "write, on a file system that answers. Next: choose such a folder, or run with become: true; where nothing "
             "answered, see to its file server or disk." % (variable, root, said.rstrip(".")),
         }
+
+    def _patiently(self, ask: Callable[[], Answer], task_vars: dict[str, Any]) -> Answer:
+        """What `ask` returns, asked again while the node is not reached: its job knows nothing of that, and minutes of
+        work on hundreds of nodes do not go for one connection that was cut off."""
+        since: float | None = None
+        while True:
+            try:
+                return ask()
+            except AnsibleConnectionFailure as error:
+                if since is None:
+                    since = time.monotonic()
+                    display.display(
+                        "%s: not reached (%s); trying again for up to %d seconds"
+                        % (task_vars.get("inventory_hostname", "?"), error.message, CUT_OFF_SECONDS)
+                    )
+                if time.monotonic() - since >= CUT_OFF_SECONDS:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _look(self, progress: str, result: str) -> tuple[dict[str, Any], str]:
         """Return the progress record and how the job is, by one command: ended, runs, or gone without a result.

@@ -114,6 +114,59 @@ def test_a_look_that_hangs_is_ended_by_its_silence(tmp_path: Path) -> None:
     assert left == []
 
 
+# As the connection of this machine, but for looks at a job that are cut off: the first two, or all.
+FLAKY = '''\
+DOCUMENTATION = """
+name: flaky
+short_description: test
+author: test
+description: [test]
+options:
+  become_success_timeout: {type: int, default: 10, description: test}
+  become_strip_preamble: {type: bool, default: true, description: test}
+extends_documentation_fragment: [connection_pipelining]
+"""
+import os
+from pathlib import Path
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection.local import Connection as Local
+class Connection(Local):
+    transport = "flaky"
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        if "echo gone" in cmd:
+            seen = Path(os.environ["FLAKY_SEEN"])
+            seen.write_text((seen.read_text() if seen.exists() else "") + "x")
+            if len(seen.read_text()) <= int(os.environ["FLAKY_CUT"]):
+                raise AnsibleConnectionFailure("connection reset by peer")
+        return super().exec_command(cmd, in_data, sudoable)
+'''
+
+
+@pytest.mark.parametrize(("cut", "ends"), [(2, "SUCCESS"), (10**6, "UNREACHABLE!")])
+def test_a_connection_that_is_cut_off_for_a_moment_costs_no_verdict(tmp_path: Path, cut: int, ends: str) -> None:
+    """Of minutes on hundreds of nodes, some looks fail; the job on the node knows nothing of that."""
+    (tmp_path / "flaky.py").write_text(FLAKY)
+    given = {"prefix": str(tmp_path / "conda"), "root": str(tmp_path / "root"), "checks": DISK}
+    code = (
+        "import sys\n"
+        "from ansible.plugins.loader import init_plugin_loader\n"
+        f"init_plugin_loader([{str(ROOT / 'collections')!r}])\n"
+        "from ansible_collections.condafleet.core.plugins.plugin_utils import follow\n"
+        "follow.CUT_OFF_SECONDS = 6\n"
+        "from ansible.cli.adhoc import main\n"
+        "main(sys.argv)\n"
+    )
+    variables = {"ANSIBLE_CONNECTION_PLUGINS": str(tmp_path), "FLAKY_SEEN": str(tmp_path / "seen")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "localhost", "-i", "localhost,", "-c", "flaky", "-e",
+         f"ansible_python_interpreter={sys.executable}", "-m", "condafleet.core.node_checks", "-a", json.dumps(given)],
+        cwd=ROOT, env={**os.environ, **variables, "FLAKY_CUT": str(cut)},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False,
+    )  # fmt: skip
+    assert f"localhost | {ends}" in done.stdout, done.stdout
+    assert "localhost: not reached (connection reset by peer); trying again for up to 6 seconds" in done.stdout
+
+
 def test_a_root_that_never_answers_is_named_before_a_job_is_started(tmp_path: Path, dead: Path) -> None:
     given = {"prefix": str(tmp_path / "conda"), "root": str(dead / "root"), "checks": DISK}
     code = (
