@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import TEXTS, YES_OR_NO
 from ansible_collections.condafleet.core.plugins.module_utils.figures import is_figure
+from ansible_collections.condafleet.core.plugins.module_utils.findings import PASS, SKIP
 
 Key = Tuple[str, str]
 SOFTWARE = ("driver", "cuda", "kernel")
@@ -45,6 +46,12 @@ def compare(
             continue
         if one["version"] != other["version"]:
             not_compared.append("%s has version %s, then %s" % (name, one["version"], other["version"]))
+            continue
+        if {one["verdict"], other["verdict"]} == {PASS, SKIP}:
+            # Nobody looked then, such as at a GPU that a job used: that says nothing of the node.
+            which, skipped = ("earlier", one) if one["verdict"] == SKIP else ("later", other)
+            reason = str(skipped["reason"]).rstrip(".")
+            not_compared.append("%s passed in one run, and was skipped in the %s: %s" % (name, which, reason))
             continue
         percent = None if key[0] in OF_THE_MOMENT else _percent(one["value"], other["value"])
         went = percent is not None and abs(percent) >= noise_percent

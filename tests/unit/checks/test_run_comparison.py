@@ -92,6 +92,21 @@ def test_only_what_means_the_same_is_compared() -> None:
     ]  # fmt: skip
 
 
+def test_what_nobody_looked_at_in_one_run_blames_no_hardware() -> None:
+    """A job had the GPU, or too few other nodes were looked at to say which is odd."""
+    busy = findings.skipped(BY_NAME["speed.memory"], GPU, "a job uses it: 4711 python", "validate again later")
+    skipped = {**run(), "findings": [busy, run()["findings"][1]]}
+    for before, after, which in ((run(), skipped, "later"), (skipped, run(), "earlier")):
+        found = compare(before, after)
+        assert (found["moved"], found["conclusion"]) == (False, "Nothing moved.")
+        assert found["not_compared"] == [
+            f"speed.memory (GPU-1) passed in one run, and was skipped in the {which}: a job uses it: 4711 python"
+        ]
+    # A fault that is new, and one that is not looked at any more, are told.
+    ill = {**run(), "findings": [busy, run(verdict="FAIL")["findings"][1]]}
+    assert compare(skipped, ill)["moved"] and compare(ill, skipped)["moved"]
+
+
 def test_a_node_that_could_not_be_looked_at_has_changed_nothing_that_is_known() -> None:
     found = compare({**run(), "identity": {}}, run(80.0))
     assert (found["software"], found["gpus"], found["moved"]) == ({}, {"gone": [], "new": []}, True)
