@@ -51,12 +51,15 @@ def conclusions(compared: Mapping[str, Any]) -> list[str]:
 
 
 def beside(compared: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was not compared, and why."""
+    """Yield what was not compared, and why: a line for all hosts of which the same is true."""
+    found: dict[str, list[str]] = {}
     for name, host in compared["hosts"].items():
         if host["not_compared"]:
-            yield f"{name}: not compared: {'; '.join(host['not_compared'])}."
+            found.setdefault("; ".join(host["not_compared"]), []).append(name)
     for name, why in compared["not_compared"].items():
-        yield f"{name}: not compared: {why}."
+        found.setdefault(str(why), []).append(name)
+    for why, names in found.items():
+        yield f"{folded(names)}: not compared: {why}."
 
 
 def sides(compared: Mapping[str, Any]) -> str:

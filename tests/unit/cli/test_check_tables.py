@@ -163,3 +163,13 @@ def test_what_a_node_says_does_nothing_to_the_terminal(capsys: pytest.CaptureFix
     assert "[bold]x[/nosuch]" in said  # and is shown as it is
     # One finding is one line: none of it passes for another node's.
     assert not [line for line in said.splitlines() if line.startswith("node9: PASS")]
+
+
+def test_what_was_not_compared_is_told_once_for_all_of_whom_it_is_true() -> None:
+    nodes = {f"node{number:03d}": sound() for number in range(1, 501)}
+    fewer = {name: found[1:] for name, found in nodes.items()}
+    found = compare(before=report(**nodes, old=sound()), after=report(**fewer))
+    assert list(beside(found)) == [
+        "node[001-500]: not compared: host.shm is in the earlier run alone.",
+        "old: not compared: it is not there in the later report.",
+    ]
