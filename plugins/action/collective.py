@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.condafleet.core.plugins.module_utils.collective_job import SCRIPT
@@ -39,7 +40,8 @@ class ActionModule(ActionBase):
         state = args.get("state")
         if state == "started" and not args.get("scripts"):
             args["scripts"] = {SCRIPT: read_scripts()[SCRIPT]}
-        if state == "finished" and not self._task.check_mode and args.get("token") and args.get("root"):
+        waits = boolean(args.get("wait", True), strict=False)
+        if state == "finished" and waits and not self._task.check_mode and args.get("token") and args.get("root"):
             self._wait(args, str(task_vars.get("inventory_hostname", "?")))
         answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
         return {**result, **answer}

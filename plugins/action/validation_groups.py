@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         args = self.validate_argument_spec(
             {
-                "stage": {"type": "str", "choices": ["plan", "next", "judge"], "required": True},
+                "stage": {"type": "str", "choices": ["plan", "begun", "next", "judge"], "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
                 "deviations": {"type": "float", "default": 4.0},
                 "gap_percent": {"type": "float", "default": 10.0},
@@ -52,6 +52,8 @@ class ActionModule(ActionBase):
             known = {host: one for host, one in known.items() if takes_part(one, host in alive)}
         nodes = {host: node_of(one) for host, one in known.items()}
         played = list(tried.get("played") or [])
+        if args["stage"] == "begun":
+            return {**result, "changed": False, "in_vain": in_vain(known, tried.get("attempts") or [])}
         if args["stage"] == "judge":
             found = (
                 {host: untried(node) for host, node in nodes.items()}
@@ -63,7 +65,8 @@ class ActionModule(ActionBase):
         for attempt in tried.get("attempts") or []:
             results = {host: result_of(known[host], str(attempt["token"])) for host in attempt["members"]}
             played.append({**attempt, "results": results})
-        attempts = [] if self._task.check_mode else planned(nodes, played)
+        bounds = args["deviations"], args["gap_percent"]
+        attempts = [] if self._task.check_mode else planned(nodes, played, *bounds)
         for line in said(attempts):
             Display().display(line)
         parts = {host: number for number, attempt in enumerate(attempts) for host in attempt["members"]}
@@ -100,13 +103,30 @@ def untried(node: Node) -> list[dict[str, Any]]:
     return [findings.skipped(one.check, node.group, why, "run it without check mode") for one in node.asked.values()]
 
 
-def planned(nodes: Mapping[str, Node], played: list[Any]) -> list[dict[str, Any]]:
+def planned(
+    nodes: Mapping[str, Node], played: list[Any], deviations: float, gap_percent: float
+) -> list[dict[str, Any]]:
     """The next attempts of all groups, each with a token of its own."""
     found = []
     for group in collective_plan.groups(nodes).values():
-        for attempt in collective_plan.next_attempts(group, nodes, played):
+        for attempt in collective_plan.next_attempts(group, nodes, played, deviations, gap_percent):
             found.append({**attempt, "token": "%s-%s" % (attempt["kind"], secrets.token_hex(6))})
     return found
+
+
+def in_vain(known: Mapping[str, Mapping[str, Any]], attempts: list[Mapping[str, Any]]) -> list[str]:
+    """The hosts whose attempt lacks a member: it would wait for that one as long as all may take to join."""
+    found = []
+    for attempt in attempts:
+        there = [host for host in attempt["members"] if began(known[host], str(attempt["token"]))]
+        found += there if len(there) < len(attempt["members"]) else []
+    return found
+
+
+def began(known: Mapping[str, Any], token: str) -> bool:
+    """Whether a host's part of this attempt was started."""
+    started = mapping(known, STARTED)
+    return started.get("token") == token and not started.get("refused") and not started.get("unreachable")
 
 
 def result_of(known: Mapping[str, Any], token: str) -> dict[str, Any] | None:

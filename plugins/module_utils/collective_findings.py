@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import collective_plan, findings, fleet_limits
+from ansible_collections.condafleet.core.plugins.module_utils import collective_plan, findings
 from ansible_collections.condafleet.core.plugins.module_utils import collective_results as results
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, Limit
 from ansible_collections.condafleet.core.plugins.module_utils.collective_plan import ALLREDUCE, PAIR, Group, Node
@@ -81,8 +81,7 @@ class _Judge:
             self.dropped.update(results.own_faults(attempt))
         self.busy = results.busy(played)
         self.best = {host: results.best(results.of_host(self.pairs, host)) for host in group.members}
-        known = {host: value for host, value in self.best.items() if value is not None}
-        self.odd = fleet_limits.outliers(known, "higher", deviations, gap_percent)
+        self.odd = results.odd(self.pairs, group.members, deviations, gap_percent)
 
     def findings(self) -> Found:
         return {host: self._of(host) for host in self.group.members}

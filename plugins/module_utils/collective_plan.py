@@ -95,8 +95,17 @@ def groups(nodes: Mapping[str, Node]) -> Dict[str, Group]:
     return named
 
 
-def next_attempts(group: Group, nodes: Mapping[str, Node], played: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
-    """What to try next with a group, all of it at once; nothing where all is known that can be."""
+def next_attempts(
+    group: Group,
+    nodes: Mapping[str, Node],
+    played: Sequence[Mapping[str, Any]],
+    deviations: float,
+    gap_percent: float,
+) -> List[Dict[str, Any]]:
+    """What to try next with a group, all of it at once; nothing where all is known that can be.
+
+    `deviations` and `gap_percent` say when a node's pairs are odd in the group.
+    """
     own = [one for one in played if one["group"] == group.name]
     together = [one for one in own if one["kind"] == TOGETHER]
     pairs_wanted = any(PAIR in nodes[host].asked for host in group.members)
@@ -108,6 +117,9 @@ def next_attempts(group: Group, nodes: Mapping[str, Node], played: Sequence[Mapp
         if not _too_slow(last, nodes):
             return []
         leave_out = set(collective_results.culprits(own, limits(nodes, PAIR)).culprits)
+        # Pairs need no limit of their own to show who is the reason.
+        pairs = collective_results.pairs(own)
+        leave_out |= set(collective_results.odd(pairs, members, deviations, gap_percent))
     else:
         leave_out = set(collective_results.own_faults(last))
         if not leave_out and pairs_wanted and len(members) > 2:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.condafleet.core.plugins.module_utils import node_pairs
+from ansible_collections.condafleet.core.plugins.module_utils import fleet_limits, node_pairs
 
 # Of what the script does by itself, before it meets the others.
 OWN_STEPS = ("importing", "device")
@@ -118,6 +118,13 @@ def best(found: Mapping[str, Measured]) -> Optional[float]:
     return max([value.gbps for value in found.values() if value.gbps is not None], default=None)
 
 
+def odd(found: Pairs, hosts: Sequence[str], deviations: float, gap_percent: float) -> Dict[str, fleet_limits.Band]:
+    """{HOST: the band that its best pair stays below}, of those whose best is not like the others'."""
+    bests = {host: best(of_host(found, host)) for host in hosts}
+    known = {host: value for host, value in bests.items() if value is not None}
+    return fleet_limits.outliers(known, "higher", deviations, gap_percent)
+
+
 def outcome_of(attempt: Mapping[str, Any], host: str) -> Mapping[str, Any]:
     return (_result(attempt, host) or {}).get("outcome") or {}
 
@@ -141,6 +148,8 @@ def _own_fault(result: Optional[Mapping[str, Any]], job: Mapping[str, Any], othe
     if outcome:
         own = outcome["step"] in OWN_STEPS or str(outcome["error"]).startswith(OWN_ERRORS)
         return "%s, while %s" % (_plain(outcome["error"]), outcome["step"]) if own else None
+    if result["why"] == "asked":
+        return None  # it was not left to wait for one that was never started
     if result["why"] is None:
         return "the job there was killed together with its guard (out of memory, or KillUserProcesses of logind)"
     if result["why"] == "deadline":

@@ -136,6 +136,10 @@ options:
   user:
     description: The account to run as. The one that Ansible becomes, unless given.
     type: str
+  wait:
+    description: Whether V(finished) waits for the end. Without that, whatever runs is ended at once.
+    type: bool
+    default: true
   show:
     description: Whether the action shows how far V(finished) is; of a group, one node's is enough.
     type: bool
@@ -283,6 +287,7 @@ ARGUMENTS = {
     "threads": {"type": "int", "default": 0},
     "nice": {"type": "int", "default": 10},
     "user": {"type": "str"},
+    "wait": {"type": "bool", "default": True},
     "show": {"type": "bool", "default": False},
 }
 REQUIRED_IF = [

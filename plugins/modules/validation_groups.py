@@ -20,10 +20,10 @@ author:
 options:
   stage:
     description:
-      - V(plan) begins, V(next) takes what the last attempts came to and plans what follows from it, V(judge) turns all
-        of it into findings.
+      - V(plan) begins, V(begun) tells who waits for others that were not started, V(next) takes what the last attempts
+        came to and plans what follows from it, V(judge) turns all of it into findings.
     type: str
-    choices: [plan, next, judge]
+    choices: [plan, begun, next, judge]
     required: true
   hosts:
     description: All hosts that were meant to take part, also those that have dropped out.
@@ -31,11 +31,11 @@ options:
     elements: str
     required: true
   deviations:
-    description: How many deviations from the group's median make a node's pairs odd. For V(judge).
+    description: How many deviations from the group's median make a node's pairs odd. For V(next) and V(judge).
     type: float
     default: 4.0
   gap_percent:
-    description: And how many percent of it, at least. For V(judge).
+    description: And how many percent of it, at least. For V(next) and V(judge).
     type: float
     default: 10.0
 attributes:
@@ -76,6 +76,11 @@ played:
   type: list
   elements: dict
   returned: for O(stage=plan) and O(stage=next)
+in_vain:
+  description: The hosts that need not be waited for, since another member of their attempt was not started.
+  type: list
+  elements: str
+  returned: for O(stage=begun)
 findings:
   description: The findings by host.
   type: dict

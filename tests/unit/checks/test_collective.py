@@ -47,7 +47,7 @@ class World:
         for _ in range(30):
             attempts = [
                 one for group in collective_plan.groups(nodes).values()
-                for one in collective_plan.next_attempts(group, nodes, played)
+                for one in collective_plan.next_attempts(group, nodes, played, 4, 10)
             ]  # fmt: skip
             if not attempts:
                 return played
@@ -153,6 +153,18 @@ def test_below_the_limit_the_others_are_tried_without_the_culprit() -> None:
     assert found["n1"]["group.allreduce"]["value"] == GOOD
     assert "n1, n2 and n3 were good with others" in found["n4"]["group.pair"]["reason"]
     assert any("(without n4)" in line for line in found["n1"]["group.allreduce"]["evidence"])
+
+
+def test_the_group_s_limit_alone_fails_only_whom_pairs_show_to_be_slow() -> None:
+    nodes = fleet(4, {"group.allreduce": {"least": 0.5}})
+    assert [one["members"] for one in World(slow=["n2"]).play(nodes)][1:] == [["n1", "n3", "n4"]]
+    found = judged(nodes, World(slow=["n2"]))
+    assert {host: own["group.allreduce"]["verdict"] for host, own in found.items()} == {
+        "n1": "PASS", "n2": "FAIL", "n3": "PASS", "n4": "PASS",
+    }  # fmt: skip
+    said = found["n2"]["group.allreduce"]["reason"]
+    assert said.endswith("its best pair is slower than the others'")
+    assert found["n2"]["group.pair"]["verdict"] == "FAIL"
 
 
 def test_a_slow_switch_is_nobodys_own_fault_and_fails_all() -> None:
@@ -266,6 +278,7 @@ RESULT: dict[str, Any] = {"state": "failed", "why": "ended", "status": 1, "secon
         ({**RESULT, "step": "x", "outcome": {"step": "importing", "error": "ImportError: libcuda"}}, "ImportError"),
         ({**RESULT, "step": "x", "outcome": {"step": "joining", "error": "RuntimeError: timed out"}}, None),
         ({**RESULT, "step": "x", "outcome": {"step": "together", "error": "OutOfMemoryError: CUDA"}}, "OutOfMemory"),
+        ({**RESULT, "step": "importing", "why": "asked"}, None),
         ({"state": "lost"}, "nothing is left"),
         ({"state": "busy", "reason": "1 of 8 GPU(s) are in use"}, "1 of 8"),
         ({"state": "refused", "reason": "another validation"}, "another validation"),

@@ -51,7 +51,7 @@ class Fleet:
             "ansible_play_hosts": self.batch,
         }
         found = action.run(task_vars=variables)
-        if stage != "judge":
+        if stage in ("plan", "next"):
             self.tried = found
         return found
 
@@ -147,6 +147,27 @@ def test_what_could_not_be_started_says_why(fleet: Fleet, started: dict[str, Any
     found = fleet.stage("judge")["findings"]["n2"][0]
     assert found["verdict"] == verdict
     assert words in found["reason"]
+
+
+@pytest.mark.parametrize(
+    "started",
+    [{"refused": "another validation's all-reduce is under way"}, {"unreachable": True}, {"msg": "no python"}, None],
+)
+def test_who_waits_for_one_that_was_not_started_is_not_waited_for(fleet: Fleet, started: dict[str, Any] | None) -> None:
+    fleet.stage("plan")
+    for host in fleet.hosts:
+        fleet.done(host)
+    assert fleet.stage("begun")["in_vain"] == []
+    token = fleet.tried["attempts"][0]["token"]
+    named = {"token": token} if started and "refused" in started else {}
+    fleet.hosts["n2"]["__validation_started"] = started and {**started, **named}
+    assert fleet.stage("begun")["in_vain"] == ["n1", "n3"]
+    # What they were at when they were ended is no fault of theirs: the group is tried without that one.
+    for host in ("n1", "n3"):
+        ended = {"state": "failed", "why": "asked", "status": -15, "outcome": None, "step": "joining", "log": ""}
+        fleet.hosts[host]["__validation_finished"] = {"token": token, "result": ended}
+    fleet.hosts["n2"].pop("__validation_finished")
+    assert fleet.stage("next")["parts"] == {"n1": 0, "n3": 0}
 
 
 def test_an_earlier_batch_takes_no_part_again(fleet: Fleet) -> None:

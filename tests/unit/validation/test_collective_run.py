@@ -61,7 +61,7 @@ class Nodes:
             for number in range(1, count + 1)
         }
         (group,) = collective_plan.groups(self.nodes).values()
-        (self.attempt,) = collective_plan.next_attempts(group, self.nodes, [])
+        (self.attempt,) = collective_plan.next_attempts(group, self.nodes, [], 4, 10)
         options = {
             "prefix": str(folder / "prefix"), "environment": "torch", "seconds": SECONDS, "scripts": read_scripts(),
             "threads": 1, "nice": 0, "user": None,
