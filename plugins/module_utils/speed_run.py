@@ -28,14 +28,13 @@ from ansible_collections.condafleet.core.plugins.module_utils.speed_process impo
     near_cpus,
     tidy,
 )
-from ansible_collections.condafleet.core.plugins.module_utils.validation_place import validation_folder
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import speed_folder
 
 Finding = Dict[str, Any]
 Figure = Dict[str, Any]
 Pair = Tuple[str, str]
 
 SCRIPT = "speed_torch.py"
-FOLDER = ".speed"
 # Seconds until the first check begins: PyTorch is imported, from a cold disk perhaps.
 START_SECONDS = 180.0
 # Another run that measures makes both wrong; it is waited for so long.
@@ -59,11 +58,12 @@ def speed_findings(
         why = "environment %s is not there: no python at %s" % (request.environment, request.python)
         return speed.without_environment(asked, gpus, why)
     planned, found = speed.turns(asked, gpus)
-    home = os.path.join(validation_folder(request.root), FOLDER)
+    home = speed_folder(request.root)
     os.makedirs(home, mode=0o755, exist_ok=True)
     try:
         owner = children.account(request.user)
-        with node_lock(home, "measure the speed of this node", timeout=LOCK_SECONDS):
+        what = "measure the speed of this node"
+        with node_lock(home, what, timeout=LOCK_SECONDS, variable="validation_root"):
             tidy(home)
             total = sum(len(turn.checks) * len(turn.subjects) for turn in planned)
             done = 0

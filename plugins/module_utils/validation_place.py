@@ -17,6 +17,12 @@ def validation_folder(root: str) -> str:
     return os.path.join(home, NODES, os.uname().nodename) if is_shared(root) else home
 
 
+def speed_folder(root: str) -> str:
+    """Where speed is measured. Whoever puts the node under load holds the lock there: beside what a run that was cut
+    short has left running, a sound node would be slow."""
+    return os.path.join(validation_folder(root), ".speed")
+
+
 def node_file(root: str) -> str:
     """The record of the node's last validation."""
     return os.path.join(validation_folder(root), "node.json")

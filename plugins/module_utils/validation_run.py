@@ -24,7 +24,11 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.node_standing import condemned
 from ansible_collections.condafleet.core.plugins.module_utils.observe_node import driver_version
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
-from ansible_collections.condafleet.core.plugins.module_utils.validation_place import node_file, validation_folder
+from ansible_collections.condafleet.core.plugins.module_utils.validation_place import (
+    node_file,
+    speed_folder,
+    validation_folder,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import (
     ERROR,
     PASS,
@@ -46,6 +50,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.validation_plan im
 from ansible_collections.condafleet.core.plugins.module_utils.validation_smoke import for_cuda, smoke
 
 WORK = ".job-"
+# What an earlier run has left running on the node is waited for so long: beside it, figures would be wrong.
+LOCK_SECONDS = 30.0
 LOG_TAIL = 1500
 WORDS = {TRAIN: "training", SMOKE: "smoke test", TRANSFORMER: "fine-tuning of a transformer", SERVE: "serving"}
 # What a training script's outcome brings into the result.
@@ -104,7 +110,10 @@ def validate(task: Task, progress: Progress) -> Dict[str, Any]:
     """Carry the job out, store its result and return it. What goes wrong becomes the verdict ERROR, with its reason."""
     result = _blank(task)
     os.makedirs(task.folder, mode=0o755, exist_ok=True)
-    with node_lock(task.folder, "validate %s with %s" % (task.environment, task.framework), timeout=5):
+    what = "validate %s with %s" % (task.environment, task.framework)
+    home = speed_folder(task.options["root"])
+    os.makedirs(home, mode=0o755, exist_ok=True)
+    with node_lock(task.folder, what, 5), node_lock(home, what, LOCK_SECONDS, variable="validation_root"):
         for left in [name for name in os.listdir(task.folder) if name.startswith(WORK)]:
             # Of a job that was killed: nobody else works here, since the lock is held.
             shutil.rmtree(os.path.join(task.folder, left), ignore_errors=True)

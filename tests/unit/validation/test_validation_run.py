@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.condafleet.core.plugins.module_utils import validation_gpu, validation_run
-from ansible_collections.condafleet.core.plugins.module_utils.errors import InputError
-from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
+from ansible_collections.condafleet.core.plugins.module_utils import (
+    validation_gpu,
+    validation_place,
+    validation_run,
+)
+from ansible_collections.condafleet.core.plugins.module_utils.errors import FleetError, InputError
+from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress, node_lock
 from ansible_collections.condafleet.core.plugins.module_utils.validation_run import Task, validate, why_run
 
 Options = dict[str, Any]
@@ -266,6 +270,39 @@ def test_a_kind_that_hangs_is_ended_and_says_whose_limit_it_was(options: Options
     assert result["verdict"] == "ERROR"
     assert "took longer than 1 seconds (validation_checks.train.transformer.timeout)" in result["reason"]
     assert result["log"].endswith("/transformer.txt") and result["log"] in result["next_step"]
+
+
+def test_nothing_is_trained_beside_what_loads_the_node(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the speed checks of a run whose controller was ended: each would make the other slow."""
+    monkeypatch.setattr(validation_run, "LOCK_SECONDS", 0.3)
+    home = Path(validation_place.speed_folder(options["root"]))
+    home.mkdir(parents=True)
+    script(options)
+    with (
+        node_lock(str(home), "measure the speed of this node"),
+        pytest.raises(FleetError, match=r"validation_root: .* is held by process .*\(measure the speed of this node\)"),
+    ):
+        validate(Task(options), Progress(None))
+    assert carry_out(options)["verdict"] == "PASS"
+
+
+# It goes on only where somebody else holds the lock whose path is filled in.
+TRY_LOCK = """
+import fcntl, sys
+try:
+    fcntl.flock(open(LOCK), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    sys.exit("nobody holds it")
+except BlockingIOError:
+    pass
+"""
+
+
+def test_no_speed_is_measured_beside_a_training(options: Options) -> None:
+    lock = Path(validation_place.speed_folder(options["root"])) / "lock"
+    script(options, TRY_LOCK.replace("LOCK)", f"{str(lock)!r})", 1) + SCRIPT)
+    assert carry_out(options)["verdict"] == "PASS"
 
 
 def test_what_a_killed_job_has_left_goes_with_the_next(options: Options) -> None:
