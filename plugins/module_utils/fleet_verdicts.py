@@ -66,7 +66,8 @@ def merged(own: Iterable[Finding], changed: Sequence[Finding]) -> List[Finding]:
 
 
 def gpu_names(identity: Mapping[str, Any]) -> str:
-    return " and ".join(sorted({str(gpu.get("name")) for gpu in identity.get("gpus") or []}))
+    """The models, as far as the GPUs say: one that is lost does not make a node another kind of node."""
+    return " and ".join(sorted({str(gpu["name"]) for gpu in identity.get("gpus") or [] if gpu.get("name")}))
 
 
 def _samples(nodes: Mapping[str, Node]) -> Dict[Key, Sample]:

@@ -124,8 +124,8 @@ def _software(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, 
 
 
 def _gpus(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, List[str]]:
-    old = [str(gpu["uuid"]) for gpu in before.get("gpus") or []]
-    new = [str(gpu["uuid"]) for gpu in after.get("gpus") or []]
+    # One that is lost tells no UUID: it is gone, and no other one is there.
+    old, new = ([str(gpu["uuid"]) for gpu in run.get("gpus") or [] if gpu.get("uuid")] for run in (before, after))
     return {"gone": [uuid for uuid in old if uuid not in new], "new": [uuid for uuid in new if uuid not in old]}
 
 

@@ -135,6 +135,17 @@ def test_nodes_of_other_cpus_or_of_another_group_are_others() -> None:
     assert bad(compare({**fleet([192] * 5, "host.cpus"), **grouped}, 4, 10)) == []
 
 
+def test_a_node_that_has_lost_a_gpu_is_still_of_its_kind() -> None:
+    nodes = fleet([1000.0, 1000.0, 1000.0, 1000.0, 500.0])
+    last = list(nodes)[-1]
+    gpus = [{"uuid": "GPU-a", "name": "NVIDIA H200"}, {"uuid": "GPU-b", "name": "NVIDIA H200"}]
+    lost = [gpus[0], {"uuid": None, "name": None}]
+    for host in nodes:
+        identity = {**nodes[host].identity, "gpus": lost if host == last else gpus}
+        nodes[host] = nodes[host]._replace(identity=identity)
+    assert bad(compare(nodes)) == [last]
+
+
 def test_what_all_should_share_is_judged_by_the_majority() -> None:
     found = compare(fleet(["570.86", "570.86", "570.86", "550.54"], "gpu.driver"), 4, 10)
     assert bad(found) == ["n3"]

@@ -55,6 +55,10 @@ def test_a_gpu_that_was_replaced_is_told() -> None:
     assert "1 GPU(s) gone, 1 new" in found["conclusion"]
 
 
+def test_a_gpu_that_was_lost_is_gone_and_no_new_one() -> None:
+    assert compare(run(), run(gpus=[{"uuid": None}]))["gpus"] == {"gone": [GPU], "new": []}
+
+
 def test_a_verdict_that_turned_is_told_with_its_reason() -> None:
     (moved,) = compare(run(), run(verdict="FAIL"))["verdicts"]
     assert moved == {
