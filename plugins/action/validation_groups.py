@@ -40,8 +40,8 @@ class ActionModule(ActionBase):
             {
                 "stage": {"type": "str", "choices": ["plan", "begun", "next", "judge"], "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
-                "deviations": {"type": "float", "default": 4.0},
-                "gap_percent": {"type": "float", "default": 10.0},
+                "deviations": {"type": "float"},
+                "gap_percent": {"type": "float"},
             }
         )[1]
         tried = mapping(variables, TRIED) if args["stage"] != "plan" else {}
@@ -88,6 +88,8 @@ def node_of(known: Mapping[str, Any]) -> Node:
         asked={name: one for name, one in wanted.items() if name in (ALLREDUCE, PAIR)},
         brought=told.get("brought"),
         gone=str(told.get("msg") or ""),
+        deviations=float(declared["deviations"]),
+        gap_percent=float(declared["gap_percent"]),
     )
 
 
@@ -104,7 +106,7 @@ def untried(node: Node) -> list[dict[str, Any]]:
 
 
 def planned(
-    nodes: Mapping[str, Node], played: list[Any], deviations: float, gap_percent: float
+    nodes: Mapping[str, Node], played: list[Any], deviations: float | None = None, gap_percent: float | None = None
 ) -> list[dict[str, Any]]:
     """The next attempts of all groups, each with a token of its own."""
     found = []

@@ -15,6 +15,7 @@ from ansible_collections.condafleet.core.plugins.module_utils import collective_
 from ansible_collections.condafleet.core.plugins.module_utils import collective_results as results
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, Limit
 from ansible_collections.condafleet.core.plugins.module_utils.collective_plan import ALLREDUCE, PAIR, Group, Node
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import Width
 from ansible_collections.condafleet.core.plugins.module_utils.node_names import folded
 
 NODE = "node"
@@ -27,8 +28,10 @@ Played = Sequence[Mapping[str, Any]]
 Found = Dict[str, List[Dict[str, Any]]]
 
 
-def findings_of(nodes: Mapping[str, Node], played: Played, deviations: float, gap_percent: float) -> Found:
-    """{HOST: [finding]} of all hosts. `deviations` and `gap_percent` say when a node's pairs are odd in the group."""
+def findings_of(
+    nodes: Mapping[str, Node], played: Played, deviations: Optional[float] = None, gap_percent: Optional[float] = None
+) -> Found:
+    """{HOST: [finding]} of all hosts. `deviations` and `gap_percent` go before what is declared for the nodes."""
     found: Found = {}
     grouped = collective_plan.groups(nodes)
     for host, node in nodes.items():
@@ -38,7 +41,8 @@ def findings_of(nodes: Mapping[str, Node], played: Played, deviations: float, ga
             found[host] = _apart(node, apart)
     for group in grouped.values():
         own = [one for one in played if one["group"] == group.name]
-        found.update(_Judge(group, nodes, own, deviations, gap_percent).findings())
+        width = Width.of((nodes[host] for host in group.members), deviations, gap_percent)
+        found.update(_Judge(group, nodes, own, width).findings())
     return found
 
 
@@ -66,9 +70,7 @@ def generations(group: Group, nodes: Mapping[str, Node]) -> List[str]:
 class _Judge:
     """One group: what is known of it as a whole, then each member's findings."""
 
-    def __init__(
-        self, group: Group, nodes: Mapping[str, Node], played: Played, deviations: float, gap_percent: float
-    ) -> None:
+    def __init__(self, group: Group, nodes: Mapping[str, Node], played: Played, width: Width) -> None:
         self.group, self.nodes, self.played = group, nodes, played
         self.together = [one for one in played if one["kind"] == collective_plan.TOGETHER]
         self.complete = [one for one in self.together if results.complete(one)]
@@ -81,7 +83,7 @@ class _Judge:
             self.dropped.update(results.own_faults(attempt))
         self.busy = results.busy(played)
         self.best = {host: results.best(results.of_host(self.pairs, host)) for host in group.members}
-        self.odd = results.odd(self.pairs, group.members, deviations, gap_percent)
+        self.odd = results.odd(self.pairs, group.members, *width)
 
     def findings(self) -> Found:
         return {host: self._of(host) for host in self.group.members}

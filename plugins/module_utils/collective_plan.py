@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.condafleet.core.plugins.module_utils import collective_results, node_pairs
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
+from ansible_collections.condafleet.core.plugins.module_utils.fleet_nodes import DEVIATIONS, GAP_PERCENT, Width
 
 ALLREDUCE, PAIR = "group.allreduce", "group.pair"
 TOGETHER, ALONE = "together", "pair"
@@ -46,6 +47,9 @@ class Node(NamedTuple):
     brought: Optional[Mapping[str, Any]]
     # Why nothing was brought.
     gone: str = ""
+    # When a node's pairs are odd in the group, as declared for this one.
+    deviations: float = DEVIATIONS
+    gap_percent: float = GAP_PERCENT
 
 
 class Out(NamedTuple):
@@ -99,12 +103,12 @@ def next_attempts(
     group: Group,
     nodes: Mapping[str, Node],
     played: Sequence[Mapping[str, Any]],
-    deviations: float,
-    gap_percent: float,
+    deviations: Optional[float] = None,
+    gap_percent: Optional[float] = None,
 ) -> List[Dict[str, Any]]:
     """What to try next with a group, all of it at once; nothing where all is known that can be.
 
-    `deviations` and `gap_percent` say when a node's pairs are odd in the group.
+    `deviations` and `gap_percent` go before what is declared for the nodes.
     """
     own = [one for one in played if one["group"] == group.name]
     together = [one for one in own if one["kind"] == TOGETHER]
@@ -119,7 +123,8 @@ def next_attempts(
         leave_out = set(collective_results.culprits(own, limits(nodes, PAIR)).culprits)
         # Pairs need no limit of their own to show who is the reason.
         pairs = collective_results.pairs(own)
-        leave_out |= set(collective_results.odd(pairs, members, deviations, gap_percent))
+        width = Width.of((nodes[host] for host in group.members), deviations, gap_percent)
+        leave_out |= set(collective_results.odd(pairs, members, *width))
     else:
         leave_out = set(collective_results.own_faults(last))
         if not leave_out and pairs_wanted and len(members) > 2:

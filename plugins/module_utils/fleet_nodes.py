@@ -67,7 +67,7 @@ class Width(NamedTuple):
     gap_percent: float
 
     @classmethod
-    def of(cls, nodes: Iterable[Node], deviations: Optional[float], gap_percent: Optional[float]) -> Width:
+    def of(cls, nodes: Iterable[Any], deviations: Optional[float], gap_percent: Optional[float]) -> Width:
         """For nodes that are held beside each other. Where one of them is allowed more than others, all are: a band is
         that of a kind, and nobody is odd for what its like may do."""
         declared = [(one.deviations, one.gap_percent) for one in nodes]

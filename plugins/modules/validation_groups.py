@@ -31,13 +31,13 @@ options:
     elements: str
     required: true
   deviations:
-    description: How many deviations from the group's median make a node's pairs odd. For V(next) and V(judge).
+    description:
+      - How many deviations from the group's median make a node's pairs odd. For V(next) and V(judge). Default is the
+        most that is declared for any node of the group.
     type: float
-    default: 4.0
   gap_percent:
-    description: And how many percent of it, at least. For V(next) and V(judge).
+    description: And how many percent of it, at least. For V(next) and V(judge). Default as for O(deviations).
     type: float
-    default: 10.0
 attributes:
   check_mode:
     description: Plans nothing, and judges what takes no trial.

@@ -126,6 +126,17 @@ def test_a_sound_fleet_passes_in_one_round(count: int) -> None:
     assert {own["group.pair"]["verdict"] for own in found.values()} == {"PASS"}
 
 
+def test_each_group_is_held_to_what_is_declared_for_it() -> None:
+    """Not to what the host has that a play asks first."""
+    strict = {host: one._replace(group="a") for host, one in fleet(5).items()}
+    wide = {f"w{host}": one._replace(group="b", gap_percent=99.0) for host, one in fleet(5).items()}
+    for nodes in ({**strict, **wide}, {**wide, **strict}):
+        played = World(slow=["n3", "wn3"]).play(nodes)
+        found = collective_findings.findings_of(nodes, played)
+        bad = {host for host, own in found.items() for one in own if one["verdict"] == "FAIL"}
+        assert bad == {"n3"}
+
+
 @pytest.mark.parametrize("count", [3, 4, 5, 16])
 def test_a_slow_node_is_named_by_its_pairs_and_no_other(count: int) -> None:
     found = judged(fleet(count), World(slow=["n2"]))

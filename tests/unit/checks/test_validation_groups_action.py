@@ -11,6 +11,8 @@ from ansible_collections.condafleet.core.plugins.action import validation_groups
 from ansible_collections.condafleet.core.plugins.action.validation_groups import ActionModule
 
 DECLARED = {
+    "deviations": 4.0,
+    "gap_percent": 10.0,
     "level": "full", "checks": {}, "group": "fleet", "port": 29400, "pair_rounds": 3, "speed_environment": "torch",
 }  # fmt: skip
 BROUGHT = {
@@ -41,7 +43,7 @@ class Fleet:
     def stage(self, stage: str, check_mode: bool = False) -> dict[str, Any]:
         action = ActionModule.__new__(ActionModule)
         action._task = SimpleNamespace(args={"stage": stage, "hosts": list(self.hosts)}, check_mode=check_mode)
-        given = {"stage": stage, "hosts": list(self.hosts), "deviations": 4.0, "gap_percent": 10.0}
+        given = {"stage": stage, "hosts": list(self.hosts), "deviations": None, "gap_percent": None}
         self.patch.setattr(ActionModule.__mro__[1], "run", lambda *_args, **_more: {})
         self.patch.setattr(ActionModule, "validate_argument_spec", lambda *_args: (None, given), raising=False)
         self.patch.setattr(validation_groups, "of_host", lambda _variables, host: self.hosts[host])
