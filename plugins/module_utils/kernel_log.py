@@ -26,7 +26,8 @@ SPARE = 5
 FIRST_WORDS, FIRST_LINES = "Linux version ", 20
 # Of each Xid of each device so many messages are kept: the newest. A sick one can make thousands a minute.
 MOST_ALIKE = 50
-XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]*\): (\d+)(.*)")
+# An Xid of a GPU, or an SXid of an NVSwitch (numbers from 10000 up): address, number, the rest.
+XID = re.compile(r"(?:NVRM: Xid|nvidia-nvswitch\d+: SXid) \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]*\): (\d+)(.*)")
 
 # Which Xids condemn a GPU, and what they say. After NVIDIA's Xid catalog (docs.nvidia.com/deploy/xid-errors, "Analyzing
 # Xid Errors with the Xid Catalog") those whose immediate action is a reset of the GPU or the node; also what
@@ -62,11 +63,13 @@ CONDEMNING = {
     158: "GPU fatal timeout",
 }
 
-# NVLink of the fifth generation (Blackwell): the message says how bad it is, as in leptonai/gpud's Xid catalog and
-# NVIDIA/NVSentinel: `149, NETIR_LINK_EVT  Fatal   XC0 i0 Link 01 (…)`. What is Nonfatal is common on sound GPUs.
+# Where the message itself says how bad it is. NVLink of the fifth generation (Blackwell), as in leptonai/gpud's Xid
+# catalog and NVIDIA/NVSentinel: `149, NETIR_LINK_EVT  Fatal   XC0 i0 Link 01 (…)`; NVSwitches, as in NVIDIA's guide to
+# Fabric Manager: `20034, Fatal, Link 30 LTSSM Fault Up`. What is Nonfatal (Non-fatal) is common on sound ones.
 NVLINK5 = range(144, 151)
+LEAST_SXID = 10000
 FATAL = re.compile(r"(?<![-\w])fatal\b", re.IGNORECASE)
-NVLINK5_FATAL = "NVLink error, fatal"
+NVLINK5_FATAL, NVSWITCH_FATAL = "NVLink error, fatal", "NVSwitch error (SXid), fatal"
 
 
 class Messages(NamedTuple):
@@ -236,8 +239,9 @@ def xids(messages: Messages, window: float, now: float) -> List[Dict[str, Any]]:
 
 def meaning_of(number: int, rest: str) -> Optional[str]:
     """What an Xid that condemns a GPU says, None for all others. `rest` is what the message has behind the number."""
-    if number in NVLINK5 and FATAL.search(rest):
-        return NVLINK5_FATAL
+    if number in NVLINK5 or number >= LEAST_SXID:
+        fatal = NVLINK5_FATAL if number in NVLINK5 else NVSWITCH_FATAL
+        return fatal if FATAL.search(rest) else None
     return CONDEMNING.get(number)
 
 

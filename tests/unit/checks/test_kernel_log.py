@@ -89,6 +89,20 @@ def test_an_nvlink_error_of_blackwell_condemns_where_it_is_fatal(number: int) ->
     assert one["verdict"] == "PASS"
 
 
+def test_a_fatal_error_of_an_nvswitch_is_the_nodes() -> None:
+    # Both forms as leptonai/gpud and NVIDIA/NVSentinel have them in their tests.
+    text = "nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"
+    harmless = "nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): 20009, Non-fatal, Link 28 RX Short Error Rate"
+    gpu = {"index": 0, "uuid": "GPU-0", "bus_id": "00000000:18:00.0"}
+    found = kernel_log.xids(Messages([(5.0, text), (6.0, harmless)], 0.0, "a log"), 100, 10.0)
+    told = checks_gpu.xid_findings([gpu], found, 100, asked("standard", {})["gpu.xid"], "a log")
+    assert {one["subject"]: one["verdict"] for one in told} == {"GPU-0": "PASS", "node": "FAIL"}
+    assert "Xid 20034 (NVSwitch error (SXid), fatal)" in told[-1]["reason"]
+    found = kernel_log.xids(Messages([(6.0, harmless)], 0.0, "a log"), 100, 10.0)
+    told = checks_gpu.xid_findings([gpu], found, 100, asked("standard", {})["gpu.xid"], "a log")
+    assert {one["verdict"] for one in told} == {"PASS"} and "20009" in told[-1]["evidence"][0]
+
+
 def test_a_flood_of_xids_is_told_apart_at_once_and_what_condemns_stands_first() -> None:
     one = asked("standard", {})["gpu.xid"]
     text = "NVRM: Xid (PCI:0000:%02x:00): %d, pid=7"
