@@ -122,7 +122,8 @@ def mount(wanted: Mapping[str, Any], root: str = "/") -> Dict[str, Any]:
     found.update(free_gib=None, problem=None, denied=False)
     if not found["there"]:
         return found
-    found["mounted"] = os.path.ismount(path)
+    # A link is no mount itself, wherever it leads.
+    found["mounted"] = os.path.ismount(os.path.realpath(path))
     try:
         status = os.statvfs(path)
         found["free_gib"] = status.f_bavail * status.f_frsize / GIB

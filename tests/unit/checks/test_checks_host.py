@@ -50,6 +50,14 @@ def test_a_clock_that_is_kept_passes_up_to_its_next_poll() -> None:
     assert look({**SOUND, **clock})["host.clock"]["verdict"] == "PASS"
 
 
+def test_a_link_to_a_mount_is_mounted(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to("/proc")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    found = {name: host_probe.mount({"path": str(tmp_path / name)})["mounted"] for name in ("data", "folder", "link")}
+    assert found == {"data": True, "folder": False, "link": False}
+
+
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "fewer CPUs": ("host.cpus", {"cpus": 2.0}, "it is 2 CPUs, not 64"),
     "a memory module is gone": ("host.memory", {"memory_gib": 448.0}, "it is 448 GiB, less than 500"),
