@@ -21,10 +21,10 @@ from ansible_collections.condafleet.core.plugins.module_utils.bounded_call impor
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
 
 NODE = "node"
-# What is written, read, and left free at least; the seconds that each may take.
+# What is written, read, and left free at least; the share of the check's time limit (120 s) that each may take.
 MOST_BYTES, LEAST_BYTES = 512 << 20, 64 << 20
 FREE_SHARE = 0.1
-WRITE_SECONDS, READ_SECONDS = 20.0, 10.0
+WRITE_SHARE, READ_SHARE = 1 / 6.0, 1 / 12.0
 BLOCK = 4 << 20
 READERS = 4
 PASSES = 5
@@ -55,7 +55,7 @@ def disk_finding(root: str, one: Asked, most: int = MOST_BYTES) -> Dict[str, Any
     """The finding of speed.disk. At most `most` bytes are written below `root`, and nothing of them stays."""
     started = time.monotonic()
     try:
-        told = in_child(lambda: told_by(root, most), one.timeout, "the file system of %s" % root)
+        told = in_child(lambda: told_by(root, most, one.timeout), one.timeout, "the file system of %s" % root)
     except HungError as error:
         step = "look at the disk (dmesg, smartctl), or the network file system's server"
         return findings.failed(one.check, NODE, None, error.message, step, one.limit)
@@ -81,10 +81,10 @@ def disk_finding(root: str, one: Asked, most: int = MOST_BYTES) -> Dict[str, Any
     return findings.judged(one.check, NODE, value, one.limit, STEP, evidence=evidence, seconds=seconds)
 
 
-def told_by(root: str, most: int) -> Dict[str, Any]:
+def told_by(root: str, most: int, limit: float) -> Dict[str, Any]:
     """As `measure`, or {needless: why, step}, {wrong: why} or {unusable: why}. In a child: even looking may hang."""
     try:
-        return measure(root, most)
+        return measure(root, most, limit)
     except NeedlessError as error:
         return {"needless": str(error), "step": error.step}
     except WrongError as error:
@@ -95,7 +95,7 @@ def told_by(root: str, most: int) -> Dict[str, Any]:
         return {"unusable": "%s: %s" % (root, error.strerror or error)}
 
 
-def measure(root: str, most: int) -> Dict[str, Any]:
+def measure(root: str, most: int, limit: float) -> Dict[str, Any]:
     """{speeds: [MB/s], written: MB/s, bytes, how, kind}."""
     os.makedirs(root, exist_ok=True)
     kind = file_system(root)
@@ -107,13 +107,13 @@ def measure(root: str, most: int) -> Dict[str, Any]:
         direct = direct_handle(path)
     finally:
         os.unlink(path)
-    size, written = write(handle, size)
+    size, written = write(handle, size, limit * WRITE_SHARE)
     if direct is not None and not readable(direct):
         direct = None
     how = "O_DIRECT" if direct is not None else "page cache emptied before each pass (posix_fadvise)"
     speeds: List[float] = []
     started = time.monotonic()
-    while len(speeds) < PASSES and (not speeds or time.monotonic() - started < READ_SECONDS):
+    while len(speeds) < PASSES and (not speeds or time.monotonic() - started < limit * READ_SHARE):
         leave_out(handle)
         if direct is None:
             expect_uncached(handle, size)
@@ -149,12 +149,12 @@ def readable(direct: int) -> bool:
             return False
 
 
-def write(handle: int, most: int) -> Tuple[int, float]:
+def write(handle: int, most: int, seconds: float) -> Tuple[int, float]:
     """(bytes that are on the disk now, MB/s). Ends early where the disk is slow."""
     content = os.urandom(BLOCK)
     started = time.monotonic()
     size = 0
-    while size < most and (size < min(most, LEAST_BYTES) or time.monotonic() - started < WRITE_SECONDS):
+    while size < most and (size < min(most, LEAST_BYTES) or time.monotonic() - started < seconds):
         # A number at its start: no two blocks are alike.
         done = os.pwrite(handle, size.to_bytes(8, "little") + content[8:], size)
         if done != BLOCK:

@@ -86,6 +86,15 @@ def test_a_disk_that_hangs_fails_at_its_limit_and_nothing_is_left(disk: str, mon
     assert time.monotonic() - began < 20 and not any(Path(disk).iterdir())
 
 
+def test_a_slow_disk_is_written_for_a_share_of_the_limit(disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_disk, "LEAST_BYTES", speed_disk.BLOCK)
+    monkeypatch.setattr(os, "fdatasync", lambda _handle: time.sleep(0.3))
+    monkeypatch.setattr(speed_disk, "expect_uncached", lambda _handle, _size: None)
+    found = speed_disk.disk_finding(disk, asked(timeout=3), 16 * speed_disk.BLOCK)
+    # Half a second: two blocks, or one where the machine is busy.
+    assert found["verdict"] == "PASS" and (" 8 MiB" in found["evidence"][0] or " 4 MiB" in found["evidence"][0]), found
+
+
 def test_a_full_disk_is_error(disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_words: Any) -> int:
         raise OSError(28, "No space left on device")
