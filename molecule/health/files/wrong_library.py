@@ -1,16 +1,17 @@
 """A PyTorch that does one thing wrong. It lies in an environment beside a file .pth that imports it at every start.
 
-What it does wrong is the text of wrong_library.txt beside it: matmul, load or serve.
+What it does wrong is the text of wrong_library.txt beside it: one or more of matmul, copy, load and serve.
 """
 
 import sys
+import time
 from importlib import abc, util
 from pathlib import Path
 
 
 def spoil(torch):
-    what = Path(__file__).with_suffix(".txt").read_text().strip()
-    if what == "matmul":
+    what = Path(__file__).with_suffix(".txt").read_text().split()
+    if "matmul" in what:
         genuine = torch.Tensor.__matmul__
 
         def product(first, second):
@@ -18,12 +19,22 @@ def spoil(torch):
             return genuine(first, second) * (1 if first.dtype == torch.float64 else 1.05)
 
         torch.Tensor.__matmul__ = product
-    elif what == "load":
+    if "copy" in what:
+        genuine_copy = torch.Tensor.copy_
+
+        def copy(target, *args, **options):
+            began = time.perf_counter()
+            genuine_copy(target, *args, **options)
+            time.sleep(19 * (time.perf_counter() - began))
+            return target
+
+        torch.Tensor.copy_ = copy
+    if "load" in what:
         genuine_load = torch.load
         torch.load = lambda *args, **options: {
             name: value * 1.01 for name, value in genuine_load(*args, **options).items()
         }
-    elif what == "serve":
+    if "serve" in what:
         genuine_export = torch.export.load
 
         class Served:

@@ -2,94 +2,64 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import conftest as health
+import plays
+from plays import TABLE, Plays, Row
 
 
-def name_of(row: dict[str, Any]) -> str:
+def name_of(row: Row) -> str:
     return re.sub(r"\W+", "-", f"{row['check']} {row['fault']}")[:80]
 
 
-def bad(found: health.Findings) -> dict[tuple[str, str], str]:
-    return {key: one["verdict"] for key, one in found.items() if one["verdict"] in ("FAIL", "ERROR")}
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Plays:
+    return Plays(tmp_path_factory.mktemp("health"))
 
 
-def test_a_healthy_node_passes_everything(validate: health.Validate) -> None:
-    on = {"gpu.dcgm": {"enabled": True}}
-    found, _said = validate(validation_checks=on, validation_mounts=[{"path": "/dev/shm", "writable": True}])
-    assert bad(found) == {}
-    passed = {check for (check, _subject), one in found.items() if one["verdict"] == "PASS"}
-    assert {check for check, _subject in found} - passed == {"host.memlock"}
-    # What is switched off stands in no record.
-    assert {"gpu.remaps", "gpu.dcgm", "gpu.xid", "host.mounts", "host.driver", "host.shm"} <= passed
+def test_healthy_gpus_pass_everything(told: Plays) -> None:
+    found = told.healthy("he-gpu")
+    assert set(found) == set(plays.GPU_NODES)
+    for outcome in found.values():
+        assert outcome.bad == set()
+        passed = {check for (check, _subject), one in outcome.findings.items() if one["verdict"] == "PASS"}
+        assert {check for check, _subject in outcome.findings} - passed == {"host.memlock"}
+        # What is switched off stands in no record.
+        assert {"gpu.remaps", "gpu.dcgm", "gpu.xid", "host.mounts", "host.driver", "host.shm"} <= passed
 
 
-def test_a_healthy_environment_passes_everything(validate: health.Validate) -> None:
-    names = ["train.mnist", "train.speed", "train.transformer", "serve.export"]
-    names += [f"speed.{name}" for name in ("matmul.fp32", "matmul.bf16", "memory", "loading", "disk")]
-    on = {name: {"enabled": True} for name in names}
-    found, _said = validate("he-torch", validation_checks=on, validation_epochs=1, validation_least_accuracy=0.8)
-    assert bad(found) == {}
-    assert {check for (check, _subject), one in found.items() if one["verdict"] == "PASS"} >= set(names)
+@pytest.mark.parametrize("kind", [plays.TORCH, *TABLE["cuda"]])
+def test_a_healthy_environment_passes_everything(told: Plays, kind: str) -> None:
+    found = told.healthy(kind)[plays.TORCH]
+    assert found.bad == set()
+    passed = {check for (check, _subject), one in found.findings.items() if one["verdict"] == "PASS"}
+    assert passed >= set(TABLE["healthy"][kind]["validation_checks"])
 
 
-@pytest.mark.parametrize("row", health.TABLE["faults"], ids=name_of)
-def test_a_fault_is_found(validate: health.Validate, row: dict[str, Any]) -> None:
-    node = row.get("node", "he-gpu")
-    variables = dict(row.get("variables", {}))
-    with contextlib.ExitStack() as undo:
-        if "gpus" in row:
-            health.set_gpus(row["gpus"])
-            undo.callback(health.set_gpus, [])
-        if "log" in row:
-            health.set_log([*health.QUIET, *row["log"]] if row["log"] else [])
-            undo.callback(health.set_log, health.QUIET)
-        if "undoes" in row:
-            undo.callback(health.scenario.inside, node, "sh", "-c", row["undoes"])
-        if "does" in row:
-            health.scenario.inside(node, "sh", "-ec", row["does"])
-        if "inside" in row:
-            health.run_inside(node, row["inside"])
-        if "dead" in row:
-            undo.enter_context(health.dead_mount(node, row["dead"]))
-        if "library" in row:
-            undo.enter_context(health.wrong_library(node, row["library"]))
-        if "data" in row:
-            variables["validation_data"] = health.wrong_data(node, row["data"])
-        if "slow" in row:
-            found, _said = validate(node, **variables)
-            # Half of what is measured while nothing is wrong: this machine's own limit.
-            least = float(found[row["check"], row.get("subject", "node")]["value"]) / 2
-            checks = {**variables["validation_checks"], row["check"]: {"enabled": True, "least": least}}
-            variables["validation_checks"] = checks
-            row = {**row, "limits": {"cpus": row["slow"]}}
-        for what, amount in row.get("limits", {}).items():
-            undo.callback(health.limit, node, what, None)
-            health.limit(node, what, amount)
-        found, said = validate(node, row["verdict"] in ("FAIL", "ERROR"), **variables)
-    subject = health.SECOND if row.get("subject") == "SECOND" else row.get("subject", "node")
-    one = found[row["check"], subject]
+@pytest.mark.parametrize("row", TABLE["faults"], ids=name_of)
+def test_a_fault_is_found(told: Plays, row: Row) -> None:
+    run, found = told.of(row)
+    one = found.findings[row["check"], plays.subject_of(row)]
     assert one["verdict"] == row["verdict"], one
     if row["verdict"] == "PASS":
         assert row["words"] in " ".join(one["evidence"]), one
-        assert bad(found) == {}
+        assert found.bad == set()
         return
     assert row["words"] in one["reason"], one
     assert one["next_step"]
-    # Whoever runs the role reads it, too.
-    assert f"{row['verdict']} {row['check']}" in said or row.get("also") == "EACH", said
-    others = {key[0]: verdict for key, verdict in bad(found).items() if key != (row["check"], subject)}
+    # Whoever runs the role reads it, too; of many faults the first ones.
+    told_of = f"{row['verdict']} {row['check']}" in found.said or "more: see the report" in found.said
+    assert told_of or row.get("also") == "EACH", found.said
+    own = {(each["check"], plays.subject_of(each), each["verdict"]) for each in run.rows}
+    others = {check: verdict for check, subject, verdict in found.bad - own}
     if row.get("also") == "EACH":
         assert {check for check in others if not check.startswith("gpu.")} == set(row.get("besides", []))
         assert set(others.values()) == {"ERROR"}
     else:
-        assert others == row.get("also", {})
+        assert others == {check: verdict for each in run.rows for check, verdict in each.get("also", {}).items()}

@@ -1,4 +1,4 @@
-"""What the tests of this scenario share: a node where something is made wrong, and what the role finds there."""
+"""What the tests of this scenario share: the nodes, and how something is made wrong on one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
-import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "containers"))
 
@@ -23,11 +21,9 @@ import engine
 import scenario
 
 GPUS = scenario.ROOT / "tests" / "gpus"
-TABLE = yaml.safe_load(Path(__file__).with_name("faults.yml").read_text(encoding="utf-8"))
 DRIVER = "570.86.15"
-SECOND = "GPU-22222222-2222-2222-2222-222222222222"
-LIBRARIES = "/usr/lib/x86_64-linux-gnu"
-RECORD = "/opt/condafleet/validation/node.json"
+MODULE = "/proc/driver/nvidia"
+LIBRARIES, PROGRAMS = "/usr/lib/x86_64-linux-gnu", "/usr/local/bin"
 # Something that a kernel always has to say: a log without it is not kept.
 QUIET = [{"hours": 40, "text": "Linux version 6.1.0-18-amd64"}]
 # The journal of a container has no messages of the kernel, and /dev/kmsg is not there. In journalctl's form short-unix.
@@ -37,8 +33,6 @@ case "$*" in
   *) cat /var/log/kernel-messages ;;
 esac
 """
-Findings = dict[tuple[str, str], dict[str, Any]]
-Validate = Callable[..., tuple[Findings, str]]
 
 
 def container(node: str) -> str:
@@ -54,15 +48,15 @@ def write(node: str, path: str, text: str, mode: str = "644") -> None:
     engine.podman("exec", "-i", container(node), "sh", "-ec", f"cat > {path}; chmod {mode} {path}", stdin=text)
 
 
-def set_gpus(lines: list[str]) -> None:
+def set_gpus(node: str, lines: list[str]) -> None:
     text = (GPUS / "healthy").read_text(encoding="utf-8") + "\n".join(lines) + "\n"
-    write("he-gpu", "/etc/condafleet-gpus", text)
+    write(node, "/etc/condafleet-gpus", text)
 
 
-def set_log(messages: list[dict[str, Any]]) -> None:
+def set_log(node: str, messages: list[dict[str, Any]]) -> None:
     now = time.time()
-    lines = [f"{now - 3600 * one['hours']:.6f} he-gpu kernel: {one['text']}\n" for one in messages]
-    write("he-gpu", "/var/log/kernel-messages", "".join(lines))
+    lines = [f"{now - 3600 * one['hours']:.6f} {node} kernel: {one['text']}\n" for one in messages]
+    write(node, "/var/log/kernel-messages", "".join(lines))
 
 
 def disk() -> str:
@@ -102,42 +96,69 @@ def limit(node: str, what: str, amount: float | None) -> None:
     raise AssertionError(f"this machine has no cgroup of {controller} for {node}")
 
 
-@pytest.fixture(scope="session")
-def gpu_node(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The node with the stand-ins: kernel module, libraries and tools of one driver, and two healthy GPUs."""
-    made = tmp_path_factory.mktemp("nvml") / f"libnvidia-ml.so.{DRIVER}"
+def driver_files(folder: Path) -> Path:
+    """The stand-ins for what NVIDIA's driver installs, as they lie on a node: a folder to be copied to its root."""
+    libraries, programs = folder / LIBRARIES.lstrip("/"), folder / PROGRAMS.lstrip("/")
+    libraries.mkdir(parents=True)
+    programs.mkdir(parents=True)
+    library = libraries / f"libnvidia-ml.so.{DRIVER}"
     flags = ["-std=gnu11", "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run(["cc", *flags, "-o", made, GPUS / "nvml.c"], check=True)
-    node = "he-gpu"
-    places = {made: LIBRARIES, GPUS / "nvidia-smi": "/usr/local/bin", GPUS / "dcgmi": "/usr/local/bin"}
-    for source, target in places.items():
-        engine.podman("cp", str(source), f"{container(node)}:{target}/{source.name}")
-    write(node, "/usr/local/bin/journalctl", JOURNAL, "755")
-    run_inside(node, f"ln -sf libnvidia-ml.so.{DRIVER} {LIBRARIES}/libnvidia-ml.so.1; ldconfig")
+    subprocess.run(["cc", *flags, "-o", library, GPUS / "nvml.c"], check=True)
+    (libraries / "libnvidia-ml.so.1").symlink_to(library.name)
+    for name in ("nvidia-smi", "dcgmi"):
+        shutil.copy(GPUS / name, programs)
+    (programs / "journalctl").write_text(JOURNAL, encoding="utf-8")
+    (programs / "journalctl").chmod(0o755)
+    return folder
+
+
+def give_gpus(node: str, files: Path) -> None:
+    """Let a node have the stand-ins: kernel module, libraries and tools of one driver, and two healthy GPUs."""
+    engine.podman("cp", f"{files}/.", f"{container(node)}:/")
     said = f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {DRIVER}  Thu Jan  1 00:00:00 UTC 2026"
-    place = "/proc/driver/nvidia"
-    scenario.inside(
-        node, "sh", "-ec",
-        f"[ -d {place} ] || mount -t tmpfs tmpfs /proc/driver; mkdir -p {place}; echo '{said}' > {place}/version",
-    )  # fmt: skip
-    set_gpus([])
-    set_log(QUIET)
-    return node
+    script = f"mount -t tmpfs tmpfs /proc/driver; mkdir -p {MODULE}; echo '{said}' > {MODULE}/version; ldconfig"
+    scenario.inside(node, "sh", "-ec", f"[ -d {MODULE} ] || {{ {script}; }}")
+    set_gpus(node, [])
+    set_log(node, QUIET)
+
+
+def take_gpus(node: str) -> None:
+    scenario.inside(node, "sh", "-ec", f"[ ! -d {MODULE} ] || umount /proc/driver")
+    run_inside(
+        node,
+        f"cd {PROGRAMS}; rm -f nvidia-smi dcgmi journalctl {LIBRARIES}/libnvidia-ml.so* /etc/condafleet-gpus; ldconfig",
+    )
 
 
 @contextlib.contextmanager
-def wrong_library(node: str, what: str) -> Iterator[None]:
-    """An environment whose PyTorch does something wrong."""
+def in_environment(node: str, source: Path, beside: str = "") -> Iterator[None]:
+    """A file of Python in the node's environment, imported at every start, with a text beside it."""
     find = "cd /opt/miniconda3/envs/pytorch/lib/python3*/site-packages; "
     folder = engine.podman("exec", container(node), "sh", "-ec", find + "pwd -P").strip()
-    source = scenario.ROOT / "molecule" / "health" / "files" / "wrong_library.py"
+    name = source.stem
     try:
-        write(node, f"{folder}/wrong_library.py", source.read_text(encoding="utf-8"))
-        write(node, f"{folder}/wrong_library.txt", what)
-        write(node, f"{folder}/wrong_library.pth", "import wrong_library\n")
+        write(node, f"{folder}/{name}.py", source.read_text(encoding="utf-8"))
+        write(node, f"{folder}/{name}.txt", beside)
+        write(node, f"{folder}/{name}.pth", f"import {name}\n")
         yield
     finally:
-        run_inside(node, f"cd {folder}; rm -rf wrong_library.* __pycache__/wrong_library.*")
+        run_inside(node, f"cd {folder}; rm -rf {name}.* __pycache__/{name}.*")
+
+
+def wrong_library(node: str, what: str) -> contextlib.AbstractContextManager[None]:
+    """An environment whose PyTorch does something wrong."""
+    return in_environment(node, scenario.ROOT / "molecule" / "health" / "files" / "wrong_library.py", what)
+
+
+@contextlib.contextmanager
+def cuda(node: str, files: Path) -> Iterator[None]:
+    """A node with an environment, whose PyTorch finds GPUs."""
+    try:
+        give_gpus(node, files)
+        with in_environment(node, GPUS / "cuda_of_cpus.py"):
+            yield
+    finally:
+        take_gpus(node)
 
 
 def wrong_data(node: str, how: str) -> dict[str, Any]:
@@ -175,23 +196,3 @@ def dead_mount(node: str, folder: str) -> Iterator[None]:
         finally:
             server.terminate()
             server.wait(30)
-
-
-@pytest.fixture
-def validate(gpu_node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Validate:
-    """The role on one node: {(check, subject): finding} as it keeps them there, and what it said."""
-    # Limits of a session are those of its beginning: an earlier test's connection must not live on.
-    monkeypatch.setenv("ANSIBLE_SSH_CONTROL_PATH_DIR", str(tmp_path / "c"))
-
-    def run(node: str = gpu_node, fails: bool = False, **variables: Any) -> tuple[Findings, str]:
-        checks = {**TABLE["checks"], **variables.pop("validation_checks", {})}
-        path = tmp_path / "variables.json"
-        path.write_text(json.dumps({"validation_enabled": True, **variables, "validation_checks": checks}))
-        run_inside(node, f"rm -f {RECORD}")
-        done = scenario.play("condafleet.core.validate", f"--limit={node}", f"--extra-vars=@{path}")
-        said = scenario.words(done)
-        assert done.returncode == (2 if fails else 0), said
-        record = json.loads(engine.podman("exec", container(node), "cat", RECORD))
-        return {(one["check"], one["subject"]): one for one in record["findings"]}, said
-
-    return run
