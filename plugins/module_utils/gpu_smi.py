@@ -217,7 +217,10 @@ def _recovery(gpu: Element) -> int:
 
 
 def _processes(gpu: Element) -> List[int]:
-    """Those that compute; nvidia-smi lists those that draw, too."""
+    """Those that compute; nvidia-smi lists those that draw, too. An empty element is none, no element is no answer."""
+    said = gpu.findtext("processes")
+    if said is None or said.strip() in NONE:
+        raise _NoneError("nvidia-smi -q -x has no processes" if said is None else "processes: %s" % NOT_SUPPORTED)
     found = []
     for process in gpu.findall("processes/process_info"):
         if "C" in (process.findtext("type") or "C"):

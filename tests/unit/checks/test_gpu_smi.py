@@ -46,7 +46,7 @@ SEEN = {
     "gpu_power_readings": (A100, ADA), "power_readings": (A10G,), "clocks/sm_clock": EACH, "max_clocks/sm_clock": EACH,
     "applications_clocks/graphics_clock": (GTX1070,), "default_applications_clocks/graphics_clock": (GTX1070,),
     "gpu_recovery_action": (RTX3060, ADA), "gpu_reset_status/reset_required": (A100,),
-    "gpu_reset_status/drain_and_reset_recommended": (A100,), "processes/process_info": (T4, ADA),
+    "gpu_reset_status/drain_and_reset_recommended": (A100,), "processes": EACH, "processes/process_info": (T4, ADA),
 }  # fmt: skip
 
 
@@ -98,6 +98,14 @@ def test_a_fault_is_found_as_by_nvml(node: Path, line: str, check: str, form: st
 def test_who_uses_a_gpu_is_told(node: Path) -> None:
     node.write_text(f"{HEALTHY}1.processes=4711 4712\n")
     assert [gpu["processes"] for gpu in gpu_smi.probe_smi()["gpus"]] == [[], [4711, 4712]]
+
+
+@pytest.mark.parametrize(("said", "processes"), [("", []), ("\n", []), ("N/A", None)])
+def test_who_uses_a_gpu_is_not_known_where_it_is_not_told(said: str, processes: list[int] | None) -> None:
+    (gpu,) = gpu_smi.parse(element("processes", said))["gpus"]
+    assert gpu["processes"] == processes
+    (other,) = gpu_smi.parse(element("persistence_mode", "Enabled"))["gpus"]
+    assert other["processes"] is None and "has no processes" in other["errors"]["processes"]
 
 
 def test_newer_gpus_tell_how_far_they_are_from_slowing_down(node: Path) -> None:
