@@ -2,7 +2,7 @@
 """Faults that are real ones, put into single nodes of a fleet: few CPUs, a link with a delay.
 
     hinder.py share FLEET NODE OTHER…      what NODE has in /opt, for others too: no fault, but nodes that are alike
-    hinder.py cpus FLEET NODE 0.5          so many CPUs' time (the cgroup's quota, v1 or v2)
+    hinder.py cpus FLEET NODE 0.5          so many CPUs' time (the cgroup's quota, v1 or v2); 0 for no quota
     hinder.py delay FLEET NODE 25          so many milliseconds each way, between the bridge and the node
 
 The kernel's own netem is not built into every host's kernel, so a process of ours forwards frames between the node's
@@ -93,7 +93,7 @@ def mount_into(pid: int, source: str, target: str) -> None:
 
 
 def limit_cpus(pid: int, cpus: float) -> None:
-    """Set the quota of the cgroup that the container was started in."""
+    """Set the quota of the cgroup that the container was started in, or take it away."""
     quota = round(cpus * PERIOD)
     # Of the container, whatever its init has made below.
     pattern = re.compile(r"(.*/libpod-[0-9a-f]{64}(\.scope)?)(/.*)?")
@@ -104,11 +104,11 @@ def limit_cpus(pid: int, cpus: float) -> None:
         if "cpu" in controllers.split(","):
             place = Path("/sys/fs/cgroup/cpu" + folder)
             (place / "cpu.cfs_period_us").write_text(str(PERIOD), encoding="ascii")
-            (place / "cpu.cfs_quota_us").write_text(str(quota), encoding="ascii")
+            (place / "cpu.cfs_quota_us").write_text(str(quota or -1), encoding="ascii")
             return
         place = Path("/sys/fs/cgroup" + folder) / "cpu.max"
         if not controllers and place.exists():
-            place.write_text(f"{quota} {PERIOD}", encoding="ascii")
+            place.write_text(f"{quota or 'max'} {PERIOD}", encoding="ascii")
             return
     raise engine.EngineError(f"process {pid} is in no cgroup whose CPU time can be limited")
 

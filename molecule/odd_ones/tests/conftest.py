@@ -21,14 +21,23 @@ PLAYBOOK = "condafleet.core.validate"
 # Of the processes of an all-reduce, in whatever group; the shell that asks has only a part of the word.
 RUNNING = "grep -lszE 'CONDAFLEET_COLLECTIV[E]=' /proc/[0-9]*/environ; pgrep -af 'collective_torc[h]'; true"
 
+# A node that is gone is given up sooner than usual: two questions without an answer, and three tries of five seconds.
+PATIENCE = {
+    "ANSIBLE_TIMEOUT": "5",
+    "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=5 -o ServerAliveCountMax=2",
+    "ANSIBLE_FORCE_COLOR": "false",
+    "ANSIBLE_NOCOLOR": "true",
+}
+
 
 @pytest.fixture
 def validate(tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
-    """Run the validation: what it said, and the report's hosts."""
+    """Run the validation, of some nodes or with other variables if need be: what it said, and the report's hosts."""
 
-    def run() -> tuple[str, dict[str, Any]]:
+    def run(limit: str = "all", **variables: Any) -> tuple[str, dict[str, Any]]:
         path = tmp_path / "report.json"
-        done = scenario.play(PLAYBOOK, f"--extra-vars=condafleet_report_path={path}", timeout=600)
+        given = {**variables, "condafleet_report_path": str(path)}
+        done = scenario.play(PLAYBOOK, f"--limit={limit}", f"--extra-vars={json.dumps(given)}", timeout=850)
         assert path.exists(), done.stdout + done.stderr
         return scenario.words(done), json.loads(path.read_text(encoding="utf-8"))["hosts"]
 
@@ -48,7 +57,7 @@ def begun(tmp_path: Path) -> Callable[[int], tuple[subprocess.Popen[bytes], Path
             playing = subprocess.Popen(
                 ["ansible-playbook", *options, PLAYBOOK], stdin=subprocess.DEVNULL, stdout=heard, stderr=heard,
                 cwd=scenario.ROOT, start_new_session=True,
-                env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+                env={**os.environ, **PATIENCE, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(tmp_path / "c")},
             )  # fmt: skip
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline and playing.poll() is None:
@@ -84,5 +93,16 @@ def bad() -> Callable[[dict[str, Any]], dict[str, str]]:
     def look(host: dict[str, Any]) -> dict[str, str]:
         found = {one["check"]: one["verdict"] for one in host["checks"]["findings"]}
         return {check: verdict for check, verdict in found.items() if verdict in ("FAIL", "ERROR")}
+
+    return look
+
+
+@pytest.fixture
+def of() -> Callable[[dict[str, Any], str], dict[str, Any]]:
+    """The finding of a check in a host of a report."""
+
+    def look(host: dict[str, Any], check: str) -> dict[str, Any]:
+        (found,) = [one for one in host["checks"]["findings"] if one["check"] == check]
+        return dict(found)
 
     return look
