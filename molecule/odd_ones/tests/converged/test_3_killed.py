@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import scenario
 
-# Within which an all-reduce of a few processes is through, also on a busy machine.
-LIMIT = 90
+# Within which an all-reduce of a few processes is through, also where it takes a minute to start them.
+LIMIT = 120
 # Ansible's own tries to reach a node that is gone, and what a shared connection notices.
 REACHING = 90
 
@@ -27,7 +27,7 @@ def no_quota() -> None:
     subprocess.run([sys.executable, tool, "cpus", f"molecule-{scenario.name()}", "od4", "0"], check=True, timeout=60)
 
 
-@pytest.mark.timeout(450)
+@pytest.mark.timeout(600)
 def test_without_a_controller_nothing_is_left_on_the_nodes_after_the_time_limit(begun: Any, running: Any) -> None:
     playing, _log = begun(LIMIT)
     since = time.monotonic()
@@ -39,7 +39,7 @@ def test_without_a_controller_nothing_is_left_on_the_nodes_after_the_time_limit(
         time.sleep(1)
 
 
-@pytest.mark.timeout(450)
+@pytest.mark.timeout(600)
 def test_a_node_killed_in_the_middle_leaves_verdicts_and_no_process(
     begun: Any, running: Any, bad: Any, tmp_path: Path
 ) -> None:
