@@ -16,6 +16,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.report_gate import
 from ansible_collections.condafleet.core.plugins.module_utils.report_hosts import (
     PLAN,
     READ_BY_REPORT,
+    began,
     fleet_figures,
     host_data,
     host_status,
@@ -87,7 +88,8 @@ class ActionModule(ActionBase):
             if name in hosts:
                 hosts[name]["data"].setdefault("checks", record)
         figures = fleet_figures(read)
-        return build_report(hosts, args["started"] or ended, ended, collection_version(), gate, figures)
+        started = args["started"] or began((of_host(variables, name) for name in hosts), ended)
+        return build_report(hosts, started, ended, collection_version(), gate, figures)
 
 
 def _write(path: str, text: str) -> None:

@@ -10,6 +10,14 @@ from ansible_collections.condafleet.core.plugins.module_utils.mappings import at
 # The variables of a host that the action reads: the plan, and what the role validation registered.
 PLAN = "condafleet_plan"
 READ_BY_REPORT = (PLAN, "__validation_trained", "__validation_judged", "__validation_recorded")
+# What tells when the run began: the role environments notes it, else the first look at a node is the first sign.
+BEGAN, LOOKED = "__environments_run", "__validation_node"
+
+
+def began(hosts: Iterable[Mapping[str, Any]], ended: str) -> str:
+    """Return when the run began, as far as the hosts' variables tell; clocks of nodes may be ahead of the end."""
+    told = [str(one) for known in hosts for one in (known.get(BEGAN), at(known, LOOKED).get("began")) if one]
+    return min([*told, ended])
 
 
 def host_status(variables: Mapping[str, Any], alive: bool, missing: str | None = None) -> tuple[str, str | None]:

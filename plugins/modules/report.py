@@ -20,7 +20,9 @@ options:
     type: str
     required: true
   started:
-    description: When the run began, UTC in ISO 8601. Default is now.
+    description:
+      - When the run began, UTC in ISO 8601. Default is what the role C(environments) has noted, else the first look at
+        a node, else now.
     type: str
   hosts:
     description:

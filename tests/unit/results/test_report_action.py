@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from condafleet.api import build_call, run_call
 
 PLAY = """\
@@ -57,6 +59,23 @@ def test_the_report_is_written_once_for_all(tmp_path: Path) -> None:
     assert report["condafleet_version"] == result.report()["condafleet_version"]
     assert set(report) == set(result.report())
     assert set(report["hosts"]["a"]) == set(result.report()["hosts"]["a"])
+
+
+@pytest.mark.parametrize(
+    ("known", "started"),
+    [
+        ({"__environments_run": "2026-01-01T03:00:00Z", "__validation_node": {"began": "2026-01-01T04:00:00Z"}}, "03"),
+        ({"__validation_node": {"began": "2026-01-01T04:00:00Z"}}, "04"),
+    ],
+)
+def test_the_report_says_when_the_run_began(tmp_path: Path, known: dict[str, Any], started: str) -> None:
+    """Not when it was written, which is hours later where a fleet is built."""
+    play, path = tmp_path / "play.yml", tmp_path / "report.json"
+    play.write_text(PLAY)
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "left": PLAN, **known}
+    run_call(build_call(str(play), {"all": {"hosts": {"a": host}}}, {"extra_vars": {"report_path": str(path)}}))
+    report = json.loads(path.read_text())
+    assert report["started"] == f"2026-01-01T{started}:00:00Z" < report["ended"]
 
 
 def test_a_folder_is_no_report(tmp_path: Path) -> None:
