@@ -56,7 +56,9 @@ class ActionModule(ActionBase):
         result.update(changed=False, path=path, report=report, summary=report_summary(report))
         if not self._task.check_mode:
             try:
-                _write(path, json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+                text = json.dumps(report, indent=2, sort_keys=False, ensure_ascii=False) + "\n"
+                # Half a surrogate in what a tool has said would cost the whole report.
+                _write(path, text.encode("utf-8", "replace").decode("utf-8"))
             except OSError as error:
                 raise AnsibleActionFail(
                     "path: %s can't be written: %s. Accepted: a file in a folder that you may write to. "

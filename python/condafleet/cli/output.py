@@ -163,6 +163,8 @@ class Output:
         if self.json_file is None:
             return
         text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
+        # Half a surrogate in what a tool has said would cost the whole report.
+        text = text.encode("utf-8", "replace").decode("utf-8")
         if self.json_file == "-":
             sys.stdout.write(text)
             sys.stdout.flush()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,3 +175,12 @@ def test_what_was_not_compared_is_told_once_for_all_of_whom_it_is_true() -> None
         "node[001-500]: not compared: host.shm is in the earlier run alone.",
         "old: not compared: it is not there in the later report.",
     ]
+
+
+@pytest.mark.parametrize("to_stdout", [True, False])
+def test_what_is_no_text_costs_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str], to_stdout: bool) -> None:
+    whole = report(node1=[*sound(), remap_pending() | {"reason": "odd \udcff word"}])
+    path = tmp_path / "report.json"
+    Output("-" if to_stdout else str(path)).data(whole)
+    written = capsys.readouterr().out if to_stdout else path.read_text()
+    assert json.loads(written)["hosts"]["node1"]["checks"]["findings"][-1]["reason"] == "odd ? word"
