@@ -53,6 +53,10 @@ for user in alice bob; do
   chroot . useradd --create-home --shell /bin/bash --groups ml "$user"
   chroot . usermod --password '*' "$user"
 done
+# In a container systemd takes up to two minutes to end a user's manager after the last session, and whoever logs in
+# meanwhile waits for that. So the managers stay.
+mkdir -p var/lib/systemd/linger
+touch var/lib/systemd/linger/root var/lib/systemd/linger/alice var/lib/systemd/linger/bob
 : > etc/machine-id
 rm -f var/lib/dbus/machine-id
 rm -rf var/log/journal

@@ -18,11 +18,13 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 sys.path.insert(0, "/var/tmp/collections")
 
 from ansible_collections.condafleet.core.plugins.module_utils import generations as gen
 from ansible_collections.condafleet.core.plugins.module_utils.fingerprint import fingerprint
+from ansible_collections.condafleet.core.plugins.module_utils.generation_history import FILE as HISTORY
 from ansible_collections.condafleet.core.plugins.module_utils.progress import node_lock
 
 STEP = [sys.executable, "/var/tmp/step.py"]
@@ -202,13 +204,16 @@ def main():
     campaign = Campaign(given, seed)
     old, final = "old of %d" % seed, "final of %d" % seed
     campaign.finish(old)
+    history = Path(campaign.root, HISTORY)
+    only_old = history.read_text(encoding="utf-8")
     campaign.spoil()
     generation = campaign.finish(final, "--record", "/var/tmp/recorded.json")
     path = os.path.join(campaign.root, "generations", generation)
     undisturbed = {"fingerprint": fingerprint(path), "files": snapshot(path)}
-    # Back to the old one, and what was built undisturbed has never been.
+    # Back to the old one, and what was built undisturbed has never been: else its name would be given to no other.
     campaign.finish(old)
     shutil.rmtree(path, ignore_errors=True)
+    history.write_text(only_old, encoding="utf-8")
     with open("/var/tmp/recorded.json", encoding="utf-8") as stream:
         recorded = json.load(stream)
     campaign.go(recorded, kills)
