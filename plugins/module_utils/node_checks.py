@@ -30,7 +30,12 @@ from ansible_collections.condafleet.core.plugins.module_utils.bounded_call impor
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import FULL
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
 from ansible_collections.condafleet.core.plugins.module_utils.clock import now
-from ansible_collections.condafleet.core.plugins.module_utils.node_limits import HOST_SECONDS, part_of, wanted
+from ansible_collections.condafleet.core.plugins.module_utils.node_limits import (
+    HOST_SECONDS,
+    host_seconds,
+    part_of,
+    wanted,
+)
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 
 Finding = Dict[str, Any]
@@ -118,11 +123,12 @@ def _host(request: Request, progress: Progress) -> Dict[str, Any]:
     """What host_probe.py tells. A mount is looked at by itself: a dead file server must not hide the rest."""
     progress("host", message="processors, memory, clock, limits")
     told: Dict[str, Any] = {"errors": {}}
+    all_asked = wanted(request.level, request.checks)
     try:
-        told = in_child(host_probe.observe, HOST_LIMIT, "the kernel (/proc, /sys)")
+        told = in_child(host_probe.observe, host_seconds(all_asked), "the kernel (/proc, /sys)")
     except NoAnswerError as error:
         told["failed"] = error.message
-    asked = wanted(request.level, request.checks).get("host.mounts")
+    asked = all_asked.get("host.mounts")
     told["mounts"] = []
     for entry in request.mounts if asked else ():
         progress("mounts", message=str(entry["path"]))

@@ -58,7 +58,13 @@ def job_limit(level: str, checks: Mapping[str, Any], mounts: int = 0) -> int:
     # One process for each GPU, and for what is measured once; each time with as many new starts as are tried.
     turns = MOST_GPUS + sum(one.check.name in OF_ALL_GPUS + OF_THE_HOST for one in speed) if speed else 0
     starts = turns * (driver + (1 + MOST_HANGS) * START_SECONDS)
-    return int(BESIDE + HOST_SECONDS + driver + sum(rest) + every_mount + MOST_GPUS * each_gpu + of_all + starts)
+    return int(BESIDE + host_seconds(asked) + driver + sum(rest) + every_mount + MOST_GPUS * each_gpu + of_all + starts)
+
+
+def host_seconds(asked: Mapping[str, Asked]) -> float:
+    """Seconds for what /proc and /sys tell, which is asked at once; a mount has its own."""
+    told = [one.timeout for name, one in asked.items() if part_of(name) == "host" and name != "host.mounts"]
+    return max(told, default=HOST_SECONDS)
 
 
 def silence(level: str, checks: Mapping[str, Any]) -> int:

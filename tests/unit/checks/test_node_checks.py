@@ -156,11 +156,11 @@ def test_an_installation_on_a_dead_file_server_hangs_nobody(tmp_path: Path, monk
 def test_a_kernel_that_does_not_answer_is_an_error_in_all_of_its_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_checks, "HOST_LIMIT", 0.5)
     monkeypatch.setattr(host_probe, "observe", lambda: time.sleep(60))
-    found = look(tmp_path)
+    found = look(tmp_path, checks={**NO_SPEED, "host.*": {"timeout": 0.5}})
     host = [one for (check, _subject), one in found.items() if check.startswith("host.") and check != "host.mounts"]
     assert len(host) == 8 and {one["verdict"] for one in host} == {"ERROR"}
+    assert all("within 0.5 seconds" in one["reason"] for one in host), host
     assert found["gpu.count", "node"]["verdict"] == "SKIP"
 
 
