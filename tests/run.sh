@@ -13,7 +13,10 @@ part_containers() { tests/containers/setup.sh; }
 part_lint() {
   ruff check . && ruff format --check . && mypy && PYTHONPATH=python lint-imports && ansible-lint --offline
 }
-part_unit() { python -m pytest -n 2 tests/unit tests/benchmarks; }
+part_unit() {
+  local frameworks
+  frameworks=$(tests/frameworks.sh) && CONDAFLEET_TEST_PYTHON=$frameworks python -m pytest -n 2 tests/unit tests/benchmarks
+}
 part_contract() { python -m pytest tests/contract; }
 part_sanity() { tests/sanity/run.sh; }
 # The scenario that SCENARIO names, to look at; or all of them, two at a time: each has a fleet of its own, and waits a lot.
