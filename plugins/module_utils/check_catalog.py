@@ -40,6 +40,7 @@ CLOCK = (
     "the kernel adds 0.5 ms a second until the clock is set again: 1.02 s between two polls of systemd-timesyncd "
     "(2048 s), 0.51 s of chrony and ntpd (1024 s)"
 )
+HEAT = "condafleet: a GPU that is cooled as it should be takes these seconds of work at its full clocks"
 SHM = "the 64 MiB that container engines give by default end data loaders with a bus error"
 
 HOST_CHECKS: Tuple[Check, ...] = (
@@ -100,6 +101,8 @@ SPEED_CHECKS: Tuple[Check, ...] = (
     Check("speed.memory", 1, STANDARD, GPU, "GB/s", "Copies within memory, read and write", 120, fleet="higher"),
     Check("speed.h2d", 1, STANDARD, GPU, "GB/s", "From pinned host memory to the GPU", 120, fleet="higher"),
     Check("speed.d2h", 1, STANDARD, GPU, "GB/s", "From the GPU to pinned host memory", 120, fleet="higher"),
+    Check("speed.slowdown", 1, STANDARD, GPU, "s", "How long did heat slow it down while its speed was measured?",
+          most=0, source=HEAT),
     Check("speed.p2p", 1, FULL, GPU, "GB/s", "From GPU to GPU, the slowest pair", 300, fleet="higher"),
     Check("speed.loading", 1, STANDARD, NODE, "images/s", "Data loading with workers", 120, fleet="higher"),
     Check("speed.disk", 1, STANDARD, NODE, "MB/s", "Reading from the disk below ROOT", 120, fleet="higher"),

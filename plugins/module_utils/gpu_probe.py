@@ -23,11 +23,12 @@ def probe(nvml: Any) -> Dict[str, Any]:
     nvml.NVMLError where NVML can't be used.
 
     A GPU: {index, uuid, name, serial, bus_id, vbios, ecc, ecc_default, ecc_uncorrected, remaps: {correctable,
-    uncorrectable, pending, failure}, retired_pending, pcie: {generation, generation_most, width, width_most}, replays,
-    persistence, mig, temperature (°C), slowdown (°C), power, power_limit, power_default (W), clock, clock_most,
-    clock_set, clock_default (MHz, of the SMs; what applications are given, and would be by default), reasons (bit
-    mask), pstate, utilization (%), memory_total, memory_used (bytes), processes: [pid],
-    nvlinks: [{link, active, errors: {NAME: count}}], recovery, errors: {FIELD: why it is null}}.
+    uncorrectable, pending, failure}, retired_pending, pcie: {generation, generation_most, width, width_most},
+    replays, persistence, mig, temperature (°C), slowdown (°C), power, power_limit, power_default (W), clock,
+    clock_most, clock_set, clock_default (MHz, of the SMs; what applications are given, and would be by default),
+    reasons (bit mask), slowed (seconds for which heat has slowed it down since the driver was loaded), pstate,
+    utilization (%), memory_total, memory_used (bytes), processes: [pid], nvlinks: [{link, active, errors: {NAME:
+    count}}], recovery, errors: {FIELD: why it is null}}.
     """
     nvml.nvmlInit()
     try:
@@ -92,6 +93,7 @@ def gpu(nvml: Any, index: int) -> Dict[str, Any]:
         "clock_set": lambda: nvml.nvmlDeviceGetApplicationsClock(device, nvml.NVML_CLOCK_SM),
         "clock_default": lambda: nvml.nvmlDeviceGetDefaultApplicationsClock(device, nvml.NVML_CLOCK_SM),
         "reasons": lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device),
+        "slowed": lambda: nvml.nvmlDeviceGetViolationStatus(device, nvml.NVML_PERF_POLICY_THERMAL).violationTime / 1e9,
         "pstate": lambda: nvml.nvmlDeviceGetPerformanceState(device),
         "utilization": lambda: nvml.nvmlDeviceGetUtilizationRates(device).gpu,
         "memory_total": lambda: nvml.nvmlDeviceGetMemoryInfo(device).total,

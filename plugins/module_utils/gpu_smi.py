@@ -203,6 +203,15 @@ def _reasons(gpu: Element) -> int:
     return found
 
 
+def _slowed(gpu: Element) -> float:
+    """Seconds, of microseconds: what the driver did against heat, and what the GPU did by itself."""
+    place = "clocks_event_reasons_counters"
+    both = ["%s/%s_%s_therm_slowdown" % (place, place, who) for who in ("sw", "hw")]
+    for path in both:
+        _newer(gpu, path)
+    return sum(_number(gpu, path) for path in both) / 1e6
+
+
 def _recovery(gpu: Element) -> int:
     """What the driver asks for. Drivers before 565 said whether a reset is required."""
     try:
@@ -259,6 +268,7 @@ QUESTIONS: Dict[str, Callable[[Element], Any]] = {
     "clock_set": _whole("applications_clocks/graphics_clock"),
     "clock_default": _whole("default_applications_clocks/graphics_clock"),
     "reasons": _reasons,
+    "slowed": _slowed,
     "pstate": _whole("performance_state"),
     "utilization": _whole("utilization/gpu_util"),
     "memory_total": lambda gpu: int(_number(gpu, "fb_memory_usage/total") * MIB),

@@ -33,6 +33,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.clock import now
 from ansible_collections.condafleet.core.plugins.module_utils.node_limits import (
     HOST_SECONDS,
     host_seconds,
+    of_driver,
     part_of,
     wanted,
 )
@@ -179,7 +180,7 @@ def _unwritten(asked: Mapping[str, Asked], found: Finding) -> Finding:
 
 def _sight(request: Request, told: Mapping[str, Any], progress: Progress) -> gpu_sight.Sight:
     asked = wanted(request.level, request.checks)
-    limit = max([one.timeout for name, one in asked.items() if part_of(name) == "gpu"], default=gpu_sight.LIMIT)
+    limit = max([one.timeout for name, one in asked.items() if of_driver(name)], default=gpu_sight.LIMIT)
     progress("gpus", message="asking the driver")
 
     def wheel() -> Optional[str]:
@@ -194,11 +195,11 @@ def _sight(request: Request, told: Mapping[str, Any], progress: Progress) -> gpu
 
 
 def _gpus_now(request: Request, sight: gpu_sight.Sight, progress: Progress) -> List[Dict[str, Any]]:
-    """The GPUs as they are now; NoAnswerError where nobody tells any more."""
+    """The GPUs as they are now, each with who has `told` it; NoAnswerError where nobody tells any more."""
     now_seen = _sight(request, sight.probe or {}, progress)
     if now_seen.problem is not None:
         raise NoAnswerError(now_seen.problem)
-    return now_seen.gpus
+    return [{**gpu, "told": now_seen.source.partition(";")[0]} for gpu in now_seen.gpus]
 
 
 def _xids(request: Request, sight: gpu_sight.Sight, asked: Mapping[str, Asked], progress: Progress) -> List[Finding]:

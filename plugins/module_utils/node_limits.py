@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional
 from ansible_collections.condafleet.core.plugins.module_utils import check_limits
 from ansible_collections.condafleet.core.plugins.module_utils.check_catalog import GPU
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked
-from ansible_collections.condafleet.core.plugins.module_utils.speed_judged import OF_ALL_GPUS, OF_THE_HOST
+from ansible_collections.condafleet.core.plugins.module_utils.speed_judged import OF_ALL_GPUS, OF_THE_HOST, SLOWDOWN
 from ansible_collections.condafleet.core.plugins.module_utils.speed_run import (
     GRACE_SECONDS,
     MOST_HANGS,
@@ -39,6 +39,11 @@ def part_of(check: str, no_gpu: bool = False) -> str:
     if no_gpu and check.startswith("gpu."):
         return "gpu"
     return PARTS.get(check) or check.split(".")[0]
+
+
+def of_driver(check: str) -> bool:
+    """Whether NVML or nvidia-smi is asked for it."""
+    return part_of(check) == "gpu" or check == SLOWDOWN
 
 
 def takes_long(level: str, checks: Mapping[str, Any]) -> bool:
@@ -77,4 +82,4 @@ def silence(level: str, checks: Mapping[str, Any]) -> int:
 
 def _driver(asked: Mapping[str, Asked]) -> float:
     """All of the driver's answers come in one go, by each of two tools."""
-    return 2 * max([one.timeout for name, one in asked.items() if part_of(name) == "gpu"], default=0.0)
+    return 2 * max([one.timeout for name, one in asked.items() if of_driver(name)], default=0.0)

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from ansible_collections.condafleet.core.plugins.module_utils import findings
 from ansible_collections.condafleet.core.plugins.module_utils.check_limits import Asked, Limit
+from ansible_collections.condafleet.core.plugins.module_utils.checks_links import missing_field
 
 Finding = Dict[str, Any]
 
@@ -17,10 +18,12 @@ NODE, CPU, CUDA = "node", "cpu", "cuda"
 DISK, ALLREDUCE = "speed.disk", "speed.allreduce"
 # What has nothing to do with GPUs, also where there are some.
 OF_THE_HOST = ("speed.loading",)
+# Told by the driver, of the time in which the others load the GPU.
+SLOWDOWN = "speed.slowdown"
 # What takes all GPUs of the node at once.
 OF_ALL_GPUS = ("speed.p2p", ALLREDUCE)
 # What CPUs can't be asked for.
-GPUS_ONLY = ("speed.matmul.tf32", "speed.matmul.fp8", "speed.h2d", "speed.d2h", *OF_ALL_GPUS)
+GPUS_ONLY = ("speed.matmul.tf32", "speed.matmul.fp8", "speed.h2d", "speed.d2h", SLOWDOWN, *OF_ALL_GPUS)
 # A GPU's memory that the driver keeps for itself, at most; more than that belongs to somebody.
 OWN_BYTES, OWN_SHARE = 2 << 30, 0.03
 # The figures of all-reduce in gpu_figures.py are of nodes with so many GPUs.
@@ -32,6 +35,7 @@ STEPS = {
     "memory": "look at gpu.ecc and gpu.throttle; on CPUs at the memory modules and what else runs",
     "h2d": "look at gpu.pcie, the slot and the firmware's settings",
     "d2h": "look at gpu.pcie, the slot and the firmware's settings",
+    "slowdown": "look at fans, filters, the seat of its heat sink and the room's temperature",
     "p2p": "look at gpu.nvlink, nvidia-smi topo -m, and the access control of PCIe switches (ACS)",
     "loading": "look at host.cpus, host.memory and what else runs on the node",
     "disk": "look at the disk's health and what else uses it",
@@ -186,6 +190,30 @@ def is_fault(reason: str) -> bool:
     """Whether an error is the GPU's own word that it can't work, and not that somebody else was quicker."""
     theirs = any(words in reason for words in ("out of memory", "ALLOC_FAILED", "busy or unavailable"))
     return not theirs and any(words in reason for words in ("CUDA error", "CUBLAS_STATUS", "NCCL error"))
+
+
+def slowed(one: Asked, subject: str, before: Mapping[str, Any], after: Mapping[str, Any], loaded: bool) -> Finding:
+    """For how long heat has slowed down a GPU, by what the driver told of it `before` and `after` it was measured
+    (gpu_probe.py, with who `told` it); `loaded` is whether anything was measured at all."""
+    if not loaded:
+        why = "none of its speeds was measured, so nothing has put it under load"
+        return findings.skipped(one.check, subject, why, "see the other checks of its speed")
+    for gpu in (before, after):
+        missing = missing_field(gpu, "slowed", one, subject)
+        if missing:
+            return missing
+    if before.get("told") != after.get("told"):
+        why = "%s told it before, and %s afterwards, which count by themselves" % (
+            before.get("told"),
+            after.get("told"),
+        )
+        return findings.unknown(one.check, subject, why, "look at gpu.driver, and validate again")
+    seconds = round(after["slowed"] - before["slowed"], 3)
+    if seconds < 0:
+        why = "the driver's counter went back by %g s, as where it was loaded anew meanwhile" % -seconds
+        return findings.unknown(one.check, subject, why, "look at the kernel's log, and validate again")
+    evidence = ["%.3f s since the driver was loaded; now at %s °C" % (after["slowed"], after.get("temperature"))]
+    return findings.judged(one.check, subject, seconds, one.limit, STEPS["slowdown"], evidence=evidence)
 
 
 def of_so_many(one: Asked, gpus: int) -> Tuple[Asked, List[str]]:

@@ -125,13 +125,29 @@ def measure(
         if owner is not None:
             os.chown(runner.work, owner.pw_uid, owner.pw_gid)
         if turn.checks != (speed.ALLREDUCE,):
-            return Series(request, turn, asked, told, runner).findings()
+            measured = turn._replace(checks=tuple(name for name in turn.checks if name != speed.SLOWDOWN))
+            found = Series(request, measured, asked, told, runner).findings()
+            if measured != turn:
+                found.append(slowed(request, turn.gpus[0], asked[speed.SLOWDOWN], gpus, found))
+            return found
         one, note = speed.of_so_many(asked[speed.ALLREDUCE], len(turn.gpus))
         told((speed.ALLREDUCE, speed.NODE), 0)
         figure = allreduce(runner, len(turn.gpus), "nccl", one.timeout, memory_of(gpus, turn))
         return [speed.judged(one, speed.NODE, {**figure, "evidence": [*figure.get("evidence", ()), *note]})]
     finally:
         runner.clean()
+
+
+def slowed(
+    request: SpeedRequest, gpu: str, one: Asked, before: Mapping[str, Mapping[str, Any]], found: Sequence[Finding]
+) -> Finding:
+    """Whether heat has slowed down the GPU that was measured, with these findings, since `before`."""
+    loaded = any(each["value"] is not None for each in found)
+    try:
+        after = {speed.subject_of(each): each for each in request.look_again()} if request.look_again and loaded else {}
+    except FleetError as error:
+        return speed.not_now(one, gpu, speed.Use(error.message, told=False))
+    return speed.slowed(one, gpu, before.get(gpu, {}), after.get(gpu, {}), loaded)
 
 
 GONE = "the driver no longer names it"

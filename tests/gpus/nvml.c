@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef int nvmlReturn_t;
@@ -207,6 +208,23 @@ static nvmlReturn_t reasons(nvmlDevice_t one, unsigned long long *out) {
 }
 nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t one, unsigned long long *out) { return reasons(one, out); }
 nvmlReturn_t nvmlDeviceGetCurrentClocksEventReasons(nvmlDevice_t one, unsigned long long *out) { return reasons(one, out); }
+
+/* Nanoseconds since the driver was loaded, which only heat (policy 1) counts; `clock` for a GPU that is slowed down all the
+ * time. */
+typedef struct { unsigned long long reference, violation; } violation_time;
+nvmlReturn_t nvmlDeviceGetViolationStatus(nvmlDevice_t one, int policy, violation_time *out) {
+    char said[32];
+    unsigned int value = 0;
+    struct timespec now;
+    nvmlReturn_t code = as_uint(one, policy == 1 ? "thermal_violation" : "other_violation", &value);
+    out->reference = 0;
+    out->violation = value;
+    if (code == SUCCESS && text(one->index, "thermal_violation", said, sizeof said) && !strcmp(said, "clock")) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        out->violation = 1000000000ULL * (unsigned long long)now.tv_sec + (unsigned long long)now.tv_nsec;
+    }
+    return code;
+}
 
 typedef struct { unsigned int gpu, memory; } utilization;
 nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t one, utilization *out) {

@@ -140,6 +140,17 @@ def test_a_link_behind_one_that_a_model_has_not_is_judged_too(look: Look) -> Non
     assert (found["verdict"], found["value"]) == ("FAIL", "16 of 17 links")
 
 
+def test_for_how_long_heat_slowed_a_gpu_down_is_told_in_seconds(library: Path, look: Look) -> None:
+    def slowed() -> list[Any]:
+        return [gpu["slowed"] for gpu in bounded_call.in_child(lambda: _probe(library), 20, "NVML")["gpus"]]
+
+    look("1.thermal_violation=1500000000", "other_violation=7000000000")
+    assert slowed() == [0.0, 1.5]
+    look("1.thermal_violation=clock", "0.unsupported=thermal_violation")
+    (none, before), (_none, after) = slowed(), slowed()
+    assert none is None and 0 < after - before < 20
+
+
 def test_a_gpu_that_nobody_gets_hold_of_is_said_so() -> None:
     gpu = {"index": 3, "errors": {"handle": "GPU is lost"}}
     one = checks_gpu.JUDGES["gpu.ecc"](gpu, check_limits.asked("standard", {})["gpu.ecc"], "GPU 3")

@@ -45,7 +45,10 @@ SEEN = {
     "temperature/gpu_temp_tlimit": (ADA,), "temperature/gpu_temp_slow_tlimit_threshold": (ADA,),
     "gpu_power_readings": (A100, ADA), "power_readings": (A10G,), "clocks/sm_clock": EACH, "max_clocks/sm_clock": EACH,
     "applications_clocks/graphics_clock": (GTX1070,), "default_applications_clocks/graphics_clock": (GTX1070,),
-    "gpu_recovery_action": (RTX3060, ADA), "gpu_reset_status/reset_required": (A100,),
+    "gpu_recovery_action": (RTX3060, ADA),
+    "clocks_event_reasons_counters/clocks_event_reasons_counters_sw_therm_slowdown": (ADA,),
+    "clocks_event_reasons_counters/clocks_event_reasons_counters_hw_therm_slowdown": (ADA,),
+    "gpu_reset_status/reset_required": (A100,),
     "gpu_reset_status/drain_and_reset_recommended": (A100,), "processes": EACH, "processes/process_info": (T4, ADA),
 }  # fmt: skip
 
@@ -93,6 +96,14 @@ FAULTS = [
 def test_a_fault_is_found_as_by_nvml(node: Path, line: str, check: str, form: str) -> None:
     node.write_text(f"{HEALTHY}smi_form={form}\n{line}\n")
     assert bad(gpu_smi.probe_smi()) == {(check, SECOND): "FAIL"}
+
+
+def test_for_how_long_heat_slowed_a_gpu_down_is_told_in_seconds(node: Path) -> None:
+    node.write_text(f"{HEALTHY}1.thermal_violation=1500000000\n")
+    assert [gpu["slowed"] for gpu in gpu_smi.probe_smi()["gpus"]] == [0, 1.5]
+    node.write_text(f"{HEALTHY}smi_form=throttle\n")
+    (one, _other) = gpu_smi.probe_smi()["gpus"]
+    assert one["slowed"] is None and gpu_smi.NOT_SUPPORTED in one["errors"]["slowed"]
 
 
 def test_who_uses_a_gpu_is_told(node: Path) -> None:

@@ -12,7 +12,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.speed_allreduce im
 GIB = 1 << 30
 STANDARD, FULL = check_limits.asked("standard", {}), check_limits.asked("full", {})
 ON_EACH = {f"speed.matmul.{name}" for name in ("fp32", "tf32", "bf16", "fp16", "fp8")}
-ON_EACH |= {"speed.memory", "speed.h2d", "speed.d2h"}
+ON_EACH |= {"speed.memory", "speed.h2d", "speed.d2h", "speed.slowdown"}
 
 
 def gpu(number: int, **changes: Any) -> dict[str, Any]:
@@ -72,6 +72,26 @@ def test_one_gpu_alone_has_no_peer() -> None:
     turns, left = speed_judged.turns(FULL, [gpu(0)])
     assert [turn.gpus for turn in turns] == [(), ("GPU-0",)]
     assert set(said(left)) == {("speed.p2p", "GPU-0"), ("speed.allreduce", "node")}
+
+
+SLOWED: list[tuple[dict[str, Any], dict[str, Any], bool, str, str]] = [
+    ({"slowed": 12.5}, {"slowed": 12.5}, True, "PASS", ""),
+    ({"slowed": 12.5}, {"slowed": 13.75}, True, "FAIL", "it is 1.25 s, more than 0"),
+    ({"slowed": 12.5, "told": "NVML"}, {"slowed": 13.75, "told": "nvidia-smi"}, True, "ERROR", "nvidia-smi afterwards"),
+    ({"slowed": 12.5}, {"slowed": 0.5}, True, "ERROR", "went back by 12 s"),
+    ({"slowed": 12.5}, {"slowed": 13.75}, False, "SKIP", "nothing has put it under load"),
+    ({"slowed": None, "errors": {"slowed": "Not Supported"}}, {}, True, "SKIP", "does not support it"),
+    ({"slowed": 1.0}, {"slowed": None, "errors": {"handle": "GPU is lost"}}, True, "ERROR", "GPU is lost"),
+    ({"slowed": 1.0}, {}, True, "ERROR", "did not say"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "loaded", "verdict", "text"), SLOWED)
+def test_what_heat_did_while_a_gpu_was_measured(
+    before: dict[str, Any], after: dict[str, Any], loaded: bool, verdict: str, text: str
+) -> None:
+    one = speed_judged.slowed(STANDARD[speed_judged.SLOWDOWN], "GPU-0", before, after, loaded)
+    assert (one["verdict"], one["subject"]) == (verdict, "GPU-0") and text in str(one["reason"])
 
 
 LIMITED = check_limits.asked("full", check_limits.check_declared({"speed.*": {"least": 10}}))

@@ -47,7 +47,8 @@ CPU_CHECKS = {"speed.matmul.fp32", "speed.matmul.bf16", "speed.matmul.fp16", "sp
 
 
 def gpu(number: int, **changes: Any) -> dict[str, Any]:
-    return {"index": number, "uuid": f"GPU-{number}", "processes": [], "bus_id": None, "errors": {}, **changes}
+    told = {"index": number, "uuid": f"GPU-{number}", "processes": [], "bus_id": None, "slowed": 3.0, "errors": {}}
+    return {**told, **changes}
 
 
 class Node:
@@ -64,6 +65,7 @@ class Node:
         self.heard = folder / "heard"
 
     def findings(self, faults: dict[str, Any] | None = None, **options: Any) -> dict[tuple[str, str], dict[str, Any]]:
+        gpus = options.pop("gpus", [])
         request = speed_run.SpeedRequest(
             prefix=str(self.folder / "conda"),
             root=str(self.folder / "root"),
@@ -71,10 +73,10 @@ class Node:
             scripts=options.pop("scripts", {"speed_torch.py": SCRIPT}),
             variables={"FAULTS": json.dumps(faults or {}), "HEARD": str(self.heard), "CUDA_VISIBLE_DEVICES": "7"},
             user=options.pop("user", None),
-            look_again=options.pop("look_again", None),
+            look_again=options.pop("look_again", lambda: gpus),
         )
         asked = check_limits.asked(options.pop("level", "standard"), options.pop("checks", {}))
-        found = speed_run.speed_findings(request, asked, options.pop("gpus", []), options.pop("told", Progress(None)))
+        found = speed_run.speed_findings(request, asked, gpus, options.pop("told", Progress(None)))
         pairs = {(one["check"], one["subject"]): one for one in found}
         assert len(pairs) == len(found), "one finding for each check and subject"
         home = self.folder / "root" / "validation" / ".speed"
@@ -124,7 +126,8 @@ def test_a_gpu_that_was_taken_meanwhile_is_left_alone(node: Node) -> None:
 
     def look() -> list[dict[str, Any]]:
         looks.append(1)
-        return [gpu(0), gpu(1, processes=[77] if len(looks) > 1 else [])]
+        # Before and after the first one is measured.
+        return [gpu(0), gpu(1, processes=[77] if len(looks) > 2 else [])]
 
     found = node.findings(gpus=[gpu(0), gpu(1)], look_again=look)
     assert node.visible() == ["", "GPU-0"]
@@ -145,6 +148,42 @@ def test_a_gpu_that_vanished_is_error(node: Node) -> None:
     found = node.findings(gpus=[gpu(0), gpu(1)], look_again=lambda: [gpu(0)])
     assert found["speed.h2d", "GPU-1"]["verdict"] == "ERROR" and "no longer names it" in str(found)
     assert node.visible() == ["", "GPU-0"]
+
+
+def looks(*told: list[dict[str, Any]] | str) -> Any:
+    """One look after the other; a text is why the driver did not answer."""
+    left = list(told)
+
+    def look() -> list[dict[str, Any]]:
+        one = left.pop(0)
+        if isinstance(one, str):
+            raise NoAnswerError(one)
+        return one
+
+    return look
+
+
+def test_a_gpu_that_heat_slowed_down_while_it_was_measured_is_named(node: Node) -> None:
+    cool, hot = [gpu(0), gpu(1)], [gpu(0), gpu(1, slowed=4.5)]
+    found = node.findings(gpus=cool, look_again=looks(cool, cool, cool, hot))
+    assert found["speed.slowdown", "GPU-0"]["verdict"] == "PASS"
+    one = found["speed.slowdown", "GPU-1"]
+    assert (one["verdict"], one["value"]) == ("FAIL", 1.5) and "4.500 s since the driver was loaded" in str(one)
+    assert found["speed.h2d", "GPU-1"]["verdict"] == "PASS"
+
+
+def test_a_driver_that_dies_under_load_takes_no_figure_away(node: Node) -> None:
+    found = node.findings(gpus=[gpu(0)], look_again=looks([gpu(0)], "NVML did not answer within 30 seconds"))
+    assert found["speed.h2d", "GPU-0"]["verdict"] == "PASS"
+    one = found["speed.slowdown", "GPU-0"]
+    assert one["verdict"] == "ERROR" and "NVML did not answer" in one["reason"]
+
+
+def test_a_gpu_that_nothing_was_measured_on_was_under_no_load(node: Node) -> None:
+    found = node.findings({"start": "sys.exit(1)"}, gpus=[gpu(0)])
+    assert found["speed.h2d", "GPU-0"]["verdict"] == "ERROR" and found["speed.slowdown", "GPU-0"]["verdict"] == "SKIP"
+    only = node.findings(gpus=[gpu(0)], checks={"speed.*": {"enabled": False}, "speed.slowdown": {"enabled": True}})
+    assert {pair: one["verdict"] for pair, one in only.items()} == {("speed.slowdown", "GPU-0"): "SKIP"}
 
 
 def test_a_hanging_check_costs_itself_alone_and_nothing_of_it_is_left(node: Node) -> None:
