@@ -226,6 +226,6 @@ def _tail(path: str) -> str:
 
 
 def _said(path: str) -> Optional[Dict[str, Any]]:
-    """What the job wrote, by whatever account it ran as: a link could lead anywhere."""
-    found = None if os.path.islink(path) else files.read_json(path)
+    """What the job wrote, by whatever account it ran as."""
+    found = files.read_others_json(path)
     return found if isinstance(found, dict) else None

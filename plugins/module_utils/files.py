@@ -13,6 +13,8 @@ from typing import Any, Optional, Union
 
 # Of a file that is being written. What a killed process leaves under such a name nobody misses.
 TEMPORARY = ".condafleet-"
+# Bytes of a record of a job; those of all frameworks are below a hundredth of it.
+MOST_OF_OTHERS = 1 << 24
 
 
 def write_atomic(
@@ -79,16 +81,18 @@ def read_text(path: str) -> Optional[str]:
     return None if content is None else content.decode("utf-8", "replace")
 
 
-def read_regular(path: str, most: int) -> Optional[bytes]:
+def read_regular(path: str, most: int, follow: bool = True) -> Optional[bytes]:
     """The first `most` bytes of a regular file, or None where there is none or it can't be read.
 
     For what others may put there: a pipe would hold its reader for ever, a device give bytes without end, and some
-    devices do something when they are only opened.
+    devices do something when they are only opened. With `follow` false a link is no regular file: in another account's
+    folder it could lead to what that account may not read itself.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not stat.S_ISREG(os.stat(path, follow_symlinks=follow).st_mode):
             return None
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        link = 0 if follow else os.O_NOFOLLOW
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | link)
         with os.fdopen(handle, "rb") as stream:
             # It may have been replaced in between.
             return stream.read(most) if stat.S_ISREG(os.fstat(handle).st_mode) else None
@@ -103,6 +107,15 @@ def read_json(path: str, default: Any = None) -> Any:
             return json.load(stream)
     except (OSError, ValueError):
         return default
+
+
+def read_others_json(path: str) -> Any:
+    """What a job has written that may run as another account; None where it is no plain file, too large, or no JSON."""
+    content = read_regular(path, MOST_OF_OTHERS, follow=False)
+    try:
+        return None if content is None else json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -44,7 +44,7 @@ def allreduce(runner: Any, count: int, backend: str, timeout: float, memory: Opt
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     status = runner.run([*torchrun, runner.path(SCRIPT), runner.job], timeout)
     evidence = runner.said()
-    outcome = files.read_json(outcome_file)
+    outcome = files.read_others_json(outcome_file)
     error = outcome.get("error") if isinstance(outcome, dict) else None
     if status is None:
         return {

@@ -199,7 +199,7 @@ class Series:
             status = self.runner.run([self.runner.path(SCRIPT), self.runner.job], limit, self._watch)
         except Overdue:
             overdue = True
-        outcome = files.read_json(outcome_file)
+        outcome = files.read_others_json(outcome_file)
         outcome = outcome if isinstance(outcome, dict) else {"figures": [], "refused": None}
         evidence = self.runner.said()
         if outcome.get("refused"):
@@ -239,7 +239,7 @@ class Series:
             raise Overdue
 
     def _read_progress(self) -> None:
-        record = files.read_json(self.runner.path("progress.json"))
+        record = files.read_others_json(self.runner.path("progress.json"))
         if not isinstance(record, dict):
             return
         pair = (str(record["check"]), str(record["subject"]))

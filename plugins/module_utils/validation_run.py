@@ -241,7 +241,7 @@ def _carry_out(task: Task, work: str, result: Dict[str, Any], progress: Progress
         owner=owner,
         watch=Relay(job["progress"], progress),
     )
-    outcome = files.read_json(job["outcome"])
+    outcome = files.read_others_json(job["outcome"])
     if not isinstance(outcome, dict) or outcome.get("kind") != "done":
         taken = validation_gpu.taken_meanwhile(gpu)
         if taken:
@@ -272,7 +272,7 @@ class Relay:
         self.done = 0
 
     def __call__(self) -> None:
-        told = files.read_json(self.path)
+        told = files.read_others_json(self.path)
         if told and told["done"] != self.done:
             self.done = told["done"]
             self.progress(told["step"], told["done"], told["total"], told["unit"], told["message"])

@@ -12,6 +12,8 @@ from ansible_collections.condafleet.core.plugins.module_utils.errors import Flee
 from ansible_collections.condafleet.core.plugins.module_utils.validation_plan import PASS
 
 WEIGHTS = "weights.npz"
+# Those of the reference network are below 2 MB in every format.
+MOST_BYTES = 1 << 28
 
 
 def trained(folder: str, generation: str, work: str) -> Optional[str]:
@@ -40,7 +42,7 @@ def keep(folder: str, work: str, outcome: Mapping[str, Any], log: str) -> Mappin
     for key, (name, form) in kept.items():
         source, target = os.path.join(work, name), os.path.join(folder, name)
         # Copied, since the training may have run as another account: what lies here is the caller's own.
-        content = None if os.path.islink(source) else files.read_bytes(source)
+        content = files.read_regular(source, MOST_BYTES, follow=False)
         if content is None:
             raise FleetError("%s: the training left no such file. Next: read %s on the node." % (source, log))
         files.write_atomic(target, content)

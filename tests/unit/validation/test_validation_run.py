@@ -102,6 +102,27 @@ def test_a_switch_makes_it_run_again(options: Options, tmp_path: Path) -> None:
     assert why_run(Task(options)) == "validated for e-0123456789ab-1, current is e-0123456789ab-2"
 
 
+@pytest.mark.parametrize("place", ["outcome", "progress", "weights"])
+@pytest.mark.parametrize("what", ["os.mkfifo(path)", "os.symlink(SECRET, path)", "os.symlink('/dev/zero', path)"])
+def test_what_a_job_leaves_is_read_as_a_plain_file_alone(
+    options: Options, tmp_path: Path, place: str, what: str
+) -> None:
+    """The job may run as an account that wants root to hang, or to tell what only root may read."""
+    secret = tmp_path / "secret"
+    secret.write_text(json.dumps({"kind": "refused", "reason": "the secret"}))
+    put = f"path = job['{place}']\nif os.path.lexists(path): os.unlink(path)\n" + what.replace(
+        "SECRET", repr(str(secret))
+    )
+    result = carry_out(script(options, SCRIPT + put))
+    assert "the secret" not in json.dumps(result)
+    if place == "progress":
+        assert result["verdict"] == "PASS"
+    else:
+        told = {"outcome": "left no outcome", "weights": "the training left no such file"}[place]
+        assert result["verdict"] == "ERROR" and told in result["reason"]
+    assert not (tmp_path / "root/validation/e/torch/weights.npz").exists() or place == "progress"
+
+
 def test_too_low_an_accuracy_is_fail(options: Options) -> None:
     result = carry_out(script(options, accuracy=0.89))
     assert result["verdict"] == "FAIL"
