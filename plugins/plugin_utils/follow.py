@@ -24,8 +24,9 @@ from ansible_collections.condafleet.core.plugins.plugin_utils.stopping import st
 display = Display()
 Answer = TypeVar("Answer")
 
-POLL_SECONDS = 2.0
-FIRST_SECONDS = 0.5
+# Looks come apart as a job goes on: those at hundreds of nodes at once are work for the controller.
+FIRST_SECONDS, POLL_SECONDS, MOST_SECONDS = 0.5, 2.0, 10.0
+POLL_SHARE = 0.05
 # The wrapper on the node ends a job without a word; it gets the chance only if this side is gone by then.
 GRACE_SECONDS = 60
 # What async_status puts beside a module's own result.
@@ -70,6 +71,11 @@ class Patience:
 
     def ends(self, record: dict[str, Any], now: float) -> bool:
         return self.silent(record, now) or now - self.began >= self.limit
+
+
+def pause_after(elapsed: float) -> float:
+    """Seconds until the next look at a job that has taken `elapsed` seconds."""
+    return min(MOST_SECONDS, max(POLL_SECONDS, POLL_SHARE * elapsed))
 
 
 def unanswered(answer: dict[str, Any]) -> bool:
@@ -125,7 +131,7 @@ class FollowingAction(ActionBase):
         patience = Patience(limit, silence, began)
         while not patience.ends(record, time.monotonic()):
             time.sleep(pause)
-            pause = POLL_SECONDS
+            pause = pause_after(time.monotonic() - began)
             found, state = self._patiently(lambda: self._look(progress, self._joined(folder, job_id)), task_vars)
             record = found or record
             show(record, time.monotonic() - began)

@@ -29,7 +29,7 @@ from ansible_collections.condafleet.core.plugins.module_utils.kernel_log import 
 from ansible_collections.condafleet.core.plugins.module_utils.node_checks import Request, check_node
 from ansible_collections.condafleet.core.plugins.module_utils.progress import Progress
 from ansible_collections.condafleet.core.plugins.module_utils.speed_run import SpeedRequest
-from ansible_collections.condafleet.core.plugins.plugin_utils.follow import Patience
+from ansible_collections.condafleet.core.plugins.plugin_utils.follow import Patience, pause_after
 
 ROOT = Path(__file__).resolve().parents[3]
 NO_SPEED = {"speed.*": False}
@@ -453,6 +453,10 @@ def test_a_job_is_ended_by_its_silence_before_its_limit() -> None:
     assert not any(talks.ends({"time": second}, second) for second in range(0, 1000, 10))
     assert talks.ends({"time": 1000}, 1000) and not talks.silent({"time": 1000}, 1000)
     assert not Patience(1000, None, 0.0).ends({}, 999)
+
+
+def test_looks_at_a_job_come_apart_and_never_too_far() -> None:
+    assert [pause_after(elapsed) for elapsed in (0, 30, 40, 100, 200, 7200)] == [2, 2, 2, 5, 10, 10]
 
 
 def test_only_load_takes_long() -> None:
