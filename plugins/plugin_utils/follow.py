@@ -139,13 +139,13 @@ class FollowingAction(ActionBase):
             if state == "ended" or without == LOST_LOOKS:
                 answer = {}
                 if state == "ended":
-                    answer = self._patiently(lambda: self._status(job_id, "status", folder, task_vars), task_vars)
-                self._tidy(job_id, folder, progress, task_vars)
+                    answer = self._patiently(lambda: self._status(job_id, folder, task_vars), task_vars)
+                self._tidy(self._joined(folder, job_id), progress)
                 if unanswered(answer):
                     return Outcome(self._lost(str(args["root"]), variable, record, answer), record)
                 return Outcome({key: value for key, value in answer.items() if key not in JOB_KEYS}, record)
         stopped = self._stop(int(record.get("pgid") or 0))
-        self._tidy(job_id, folder, progress, task_vars)
+        self._tidy(self._joined(folder, job_id), progress)
         return Outcome(None, record, stopped, patience.silent(record, time.monotonic()))
 
     def _make_folder(self, root: str, folder: str, variable: str) -> dict[str, Any] | None:
@@ -218,16 +218,16 @@ class FollowingAction(ActionBase):
             % (variable, step, root, free, " It said: %s" % heard if heard else ""),
         }
 
-    def _status(self, job_id: str, mode: str, folder: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        arguments = {"jid": job_id, "mode": mode, "_async_dir": folder}
+    def _status(self, job_id: str, folder: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        arguments = {"jid": job_id, "mode": "status", "_async_dir": folder}
         answer: dict[str, Any] = self._execute_module(
             module_name="ansible.legacy.async_status", module_args=arguments, task_vars=task_vars
         )
         return answer
 
-    def _tidy(self, job_id: str, folder: str, progress: str, task_vars: dict[str, Any]) -> None:
-        self._status(job_id, "cleanup", folder, task_vars)
-        self._low_level_execute_command("rm -f %s" % self._quoted(progress))
+    def _tidy(self, result: str, progress: str) -> None:
+        # By one command: async_status would be asked to do no more, by a whole module call.
+        self._low_level_execute_command("rm -f %s %s" % (self._quoted(result), self._quoted(progress)))
         # Ansible leaves the temporary folder of a job alone; this one has ended.
         self.cleanup(force=True)
 

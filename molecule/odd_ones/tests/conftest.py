@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,9 +46,34 @@ def validate(tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
     return run
 
 
+def hold(first: int) -> bool:
+    """Stop what a node reduces with, whose first process is given, as soon as it reduces together with the others: from
+    then on they wait for it. Else the middle of an all-reduce lasts a second or two, which a busy machine lets pass.
+    Whether it has come to that."""
+    namespace = Path(f"/proc/{first}/ns/pid").readlink()
+    for path in Path(f"/proc/{first}/root/opt/condafleet/validation/.collective").glob("*/*/work/progress.json"):
+        if json.loads(path.read_text(encoding="utf-8"))["step"] == "together":
+            own = [pid for pid in reducing() if Path(f"/proc/{pid}/ns/pid").readlink() == namespace]
+            for pid in own:
+                os.kill(pid, signal.SIGSTOP)
+            return bool(own)
+    return False
+
+
+def reducing() -> list[int]:
+    """The processes of all nodes that measure, without those of torchrun that only look after them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes()
+            if b"collective_torch" in words and b"torch.distributed.run" not in words:
+                found.append(int(path.parent.name))
+    return found
+
+
 @pytest.fixture
 def begun(tmp_path: Path) -> Callable[[int], tuple[subprocess.Popen[bytes], Path]]:
-    """Begin a validation of groups alone, and return as soon as all nodes reduce together."""
+    """Begin a validation of groups alone, and return when all nodes reduce together and od3 makes them wait."""
 
     def run(limit: int) -> tuple[subprocess.Popen[bytes], Path]:
         log = tmp_path / "play.log"
@@ -59,11 +86,14 @@ def begun(tmp_path: Path) -> Callable[[int], tuple[subprocess.Popen[bytes], Path
                 cwd=scenario.ROOT, start_new_session=True,
                 env={**os.environ, **PATIENCE, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(tmp_path / "c")},
             )  # fmt: skip
+        of_node = scenario.engine.podman("inspect", "--format", "{{.State.Pid}}", scenario.fleet().container("od3"))
+        held = False
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline and playing.poll() is None:
-            if "all-reduce together" in log.read_text(encoding="utf-8"):
+            held = held or hold(int(of_node))
+            if held and "all-reduce together" in log.read_text(encoding="utf-8"):
                 return playing, log
-            time.sleep(0.2)
+            time.sleep(0.05)
         playing.kill()
         raise AssertionError(log.read_text(encoding="utf-8"))
 
